@@ -1,0 +1,184 @@
+"""Results as files: tables, figures, models, the record of a run."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+import skops.io
+
+from helpers.files import replacing, write_text
+from helpers.inputs import InputError
+
+# What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
+_FORMULA = r"^[=+\-@\t\r]"
+_NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
+
+# The only types of ours that a model file may hold; scikit-learn's and NumPy's are skops' to judge.
+_OUR_TYPES = ["helpers.segmentation.CustomerSegmenter"]
+
+_PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy"]
+
+
+def write_csv(table, path):
+    """
+    Write a table as CSV, safe to open in a spreadsheet.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is not written; reset it first if it matters.
+    path : str or Path
+
+    Returns
+    -------
+    Path
+    """
+    safe = table.copy()
+    for column in safe.select_dtypes(exclude="number"):
+        text = safe[column].astype("str")
+        formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+        safe[column] = text.mask(formula.fillna(False), "'" + text)
+    return write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+
+
+def write_figure(figure, path, dpi=300):
+    """
+    Write a matplotlib figure; return the path.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : str or Path
+        The suffix chooses the format.
+    dpi : int, default=300
+        Dots per inch, enough for print.
+
+    Returns
+    -------
+    Path
+    """
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
+    return Path(path)
+
+
+def write_model(model, path):
+    """
+    Write a fitted model in the skops format, which holds no code; return the path.
+
+    Parameters
+    ----------
+    model : estimator
+    path : str or Path
+
+    Returns
+    -------
+    Path
+    """
+    with replacing(path) as temporary:
+        skops.io.dump(model, temporary)
+    return Path(path)
+
+
+def read_model(path):
+    """
+    Read a model that ``write_model`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    InputError
+        If the file is no such model, or holds a type that is not the course's or scikit-learn's.
+    """
+    path = Path(path)
+    try:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_OUR_TYPES))
+        if unknown:
+            raise InputError(
+                f"{path.name}: holds {', '.join(unknown)}, which no model of this course does. "
+                "It was not loaded. Use a file that the course has written."
+            )
+        return skops.io.load(path, trusted=_OUR_TYPES)
+    except InputError:
+        raise
+    # A damaged archive fails in as many ways as it has parts; all of them mean the same here.
+    except Exception as error:
+        raise InputError(
+            f"{path.name}: is not a model of this course, or is damaged "
+            f"({type(error).__name__}: {error}). Run the chapter again to write it anew."
+        ) from error
+
+
+def run_record(*, inputs, parameters, metrics, decisions):
+    """
+    What went into a run and what came of it.
+
+    Parameters
+    ----------
+    inputs : list of str or Path
+        Files read; each is recorded with its SHA-256 digest.
+    parameters, metrics : dict
+        Plain values.
+    decisions : dict of str to str
+        What was decided, and why.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. Free of clocks and paths, so that the same run gives the same record.
+    """
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {
+        "inputs": {Path(path).name: _sha256(path) for path in inputs},
+        "parameters": parameters,
+        "metrics": metrics,
+        "decisions": decisions,
+        "versions": {"python": platform.python_version(), **versions},
+    }
+
+
+def _sha256(path):
+    """Hexadecimal digest of a file, read in blocks."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(record, path):
+    """
+    Write a record as indented JSON; return the path.
+
+    Parameters
+    ----------
+    record : dict
+        NumPy numbers are written as plain ones.
+    path : str or Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, which JSON cannot say.
+    """
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    return write_text(path, text + "\n")
+
+
+def _plain(value):
+    """Return the Python number inside a NumPy one."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
