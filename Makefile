@@ -26,9 +26,9 @@ book: $(READY) ## run every chapter and build the site in _build/default/html
 
 test: $(READY) ## unit, property, course and site tests, then every cell of the notebooks
 	@echo "Running the tests"
-	@$(BIN)/python -m pytest -n auto --dist loadscope
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 	@echo "Comparing every cell of the committed notebooks with a new run"
-	@$(BIN)/python -m pytest --nbval notebooks -p no:doctest --override-ini filterwarnings=default
+	@$(BIN)/python -m pytest --nbval notebooks
 
 lab: $(READY) ## open the notebooks in JupyterLab, with MyST rendered
 	@$(BIN)/jupyter lab notebooks
@@ -36,6 +36,7 @@ lab: $(READY) ## open the notebooks in JupyterLab, with MyST rendered
 refresh: $(READY) ## make the fixture data and the committed notebooks again
 	@$(BIN)/python -m helpers.fixtures
 	@$(BIN)/course refresh
+	@cp notebooks/exports/customer_segmentation/customer_segments_2d.png book/images/
 
 lint: $(READY) ## style, imports between modules, types
 	@$(BIN)/ruff check

@@ -178,6 +178,10 @@ def read_orders(path, *, columns=None):
         # Two negatives must not make a sale; subtracting from 0 spares the reader a -0.0.
         sale = (table["quantity"] > 0) & (table["unit_price"] > 0)
         table = table.assign(revenue=signed.where(sale, 0 - signed.abs()))
+    if not (table["revenue"] > 0).any():
+        own = " times ".join(repr(names[name]) for name in list(names)[3:])
+        problem = f"none of the {len(table):,} lines has a revenue above 0 in {own}."
+        raise _fault(path, [f"{problem} Check that this is the right column, and its sign."])
     table = table[["customer_id", "order_id", "order_date", "revenue"]].reset_index(drop=True)
     # Each id stored once: a tenth of the memory, and grouping by it takes no comparing of text.
     return table.astype({"customer_id": "category", "order_id": "category"})

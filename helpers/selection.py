@@ -1,6 +1,7 @@
 """Choosing K: the evidence for each number of clusters, and a rule that gives its reasons."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -135,8 +136,10 @@ def sweep_k(X, k_range=range(2, 11), *, sample_size=2_000, n_boot=20, random_sta
         If ``X`` has fewer than three distinct rows, or no K of ``k_range`` can be tried.
     """
     X = check_array(X, dtype=np.float64)
-    rng = check_random_state(random_state)
-    seed, sample_seed = rng.randint(2**31 - 1, size=2)
+    # One seed for every K, so that all of them are judged on the same rows.
+    seed = random_state
+    if not isinstance(seed, Integral):
+        seed = check_random_state(random_state).randint(2**31 - 1)
     n_distinct = len(distinct_rows(X)[0])
     possible = [k for k in k_range if 2 <= k < n_distinct]
     if not possible:
@@ -144,13 +147,11 @@ def sweep_k(X, k_range=range(2, 11), *, sample_size=2_000, n_boot=20, random_sta
             f"No number of clusters in {list(k_range)} can be tried: n_samples={len(X)} rows hold "
             f"{n_distinct} different ones, and K must be from 2 to one less."
         )
-    sample = X[np.random.default_rng(sample_seed).permutation(len(X))[:sample_size]]
+    sample = X[check_random_state(seed).permutation(len(X))[:sample_size]]
     table = {}
     for k in possible:
         model = fit_kmeans(X, k, random_state=seed)
-        evidence = clustering_evidence(
-            X, model.labels_, sample_size=sample_size, random_state=sample_seed
-        )
+        evidence = clustering_evidence(X, model.labels_, sample_size=sample_size, random_state=seed)
         again = KMeans(k, n_init=3)
         stability = bootstrap_stability(again, sample, n_boot, random_state=seed)
         table[k] = {"inertia": model.inertia_, **evidence, "stability": stability.min()}

@@ -1,0 +1,197 @@
+"""The command ``course``: parse, call, report."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from helpers.course.edition import Audience, Edition, find_edition, read_edition
+from helpers.course.execute import ChapterError, run_chapter, take, workspace
+from helpers.course.parameters import (
+    Parameter,
+    chapter_path,
+    chapters,
+    read_notebook,
+    read_parameters,
+    read_values,
+)
+from helpers.course.site import SiteError, build_site
+from helpers.inputs import InputError
+
+FAILED, BAD_INPUT = 1, 2
+
+
+def _find_project() -> Path:
+    """Return the folder, here or above, that holds the book."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "_config.yml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    msg = "There is no course here: no _config.yml beside a folder notebooks, in {} or above."
+    raise InputError(msg.format(here))
+
+
+def _reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors into a message and an exit code."""
+
+    @wraps(command)
+    def reported(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            _clear_line()
+            click.echo(str(error), err=True)
+            sys.exit(BAD_INPUT)
+        except ChapterError as error:
+            _clear_line()
+            click.echo(str(error), err=True)
+            if error.notebook:
+                click.echo(f"What ran until then: {_short(error.notebook)}", err=True)
+            sys.exit(FAILED)
+        except SiteError as error:
+            click.echo(f"{error}\nThe site was not built; the previous one is unchanged.", err=True)
+            sys.exit(FAILED)
+
+    return reported
+
+
+def _short(path: Path) -> str:
+    """Path as seen from where the user is."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _clear_line() -> None:
+    if sys.stdout.isatty():
+        click.echo("\r\x1b[K", nl=False)
+
+
+def _say(text: str) -> None:
+    _clear_line()
+    click.echo(text)
+
+
+class _Progress:
+    """Each cell on one rewritten line of a terminal; elsewhere a line for each section."""
+
+    def __init__(self) -> None:
+        self.headings: dict[str, str] = {}
+
+    def __call__(self, chapter: str, cell: int, cells: int, heading: str) -> None:
+        line = f"{chapter}: cell {cell} of {cells}"
+        if sys.stdout.isatty():
+            _clear_line()
+            click.echo(f"{line}  {heading}"[:78], nl=False)
+        elif self.headings.get(chapter) != heading:
+            self.headings[chapter] = heading
+            click.echo(f"{line}: {heading}" if heading else line)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96})
+def main() -> None:
+    """Run the notebooks of the course and build its site."""
+
+
+@main.command("parameters", epilog="Example: course parameters customer_segmentation")
+@click.argument("chapter", required=False)
+@_reporting
+def list_parameters(chapter: str | None) -> None:
+    """List what the chapters may be asked: names, types, defaults, help."""
+    project = _find_project()
+    for name in [chapter] if chapter else chapters(project):
+        known = read_parameters(read_notebook(chapter_path(project, name)), name)
+        click.echo(name)
+        for parameter in known:
+            head = f"  {parameter.name}: {parameter.annotation} = {parameter.default!r}"
+            click.echo(f"{head}\n      {parameter.help}" if parameter.help else head)
+
+
+@main.command(epilog="Example: course run customer_segmentation -p n_segments=5 --out results")
+@click.argument("chapter")
+@click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder for the results."
+)
+@_reporting
+def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
+    """Run one chapter; write its executed notebook and its exports to a folder."""
+    project, here = _find_project(), Path.cwd()
+    source = chapter_path(project, chapter)
+    parameters = read_parameters(read_notebook(source), chapter)
+    texts = _assignments(given)
+    if "output_dir" in texts:
+        raise InputError("output_dir is set by --out; leave out -p output_dir.")
+    values = read_values(
+        parameters, texts, base=here, notebooks=project / "notebooks", read=Parameter.from_text
+    )
+    target = here / out
+    if next(folder for folder in (target, *target.parents) if folder.exists()).is_file():
+        raise InputError(f"--out takes a folder; {str(out)!r} is a file or lies in one.")
+    if target.resolve() == source.parent.resolve():
+        raise InputError(f"--out {out} would overwrite the course's own notebook; name another.")
+    if any(parameter.name == "output_dir" for parameter in parameters):
+        # Seen from the executed notebook, its exports lie beside it, wherever that folder is.
+        values["output_dir"] = "."
+    with workspace(project, target) as folder:
+        done = run_chapter(project, chapter, values, base=here, folder=folder, progress=_Progress())
+        files = take(done, target, notebook=target / source.name)
+    _say(f"{chapter}: {len(files)} files in {_short(target)}")
+    for file in files:
+        click.echo(f"  {file.relative_to(target)}")
+
+
+def _assignments(given: tuple[str, ...]) -> dict[str, str]:
+    """Texts by name of the ``-p`` options."""
+    texts: dict[str, str] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise InputError(f"-p {item}: write -p name=value.")
+        if name in texts:
+            raise InputError(f"-p {name}=... is given twice.")
+        texts[name] = text
+    return texts
+
+
+@main.command(epilog="Example: course build editions/online_retail.yml --audience student")
+@click.argument("edition", required=False)
+@click.option("--audience", type=click.Choice(get_args(Audience)), help="Who will read the site.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Chapters at a time."
+)
+@_reporting
+def build(edition: str | None, audience: Audience | None, jobs: int) -> None:
+    """
+    Build the site of an edition: run its chapters, render the book, put it in place.
+
+    Without EDITION, editions/default.yml is built.
+    """
+    project = _find_project()
+    if edition is None and not (project / "editions" / "default.yml").is_file():
+        chosen = Edition(name="default", base=project)
+    else:
+        chosen = read_edition(project, find_edition(project, edition or "default"))
+    click.echo(f"Building the edition {chosen.name}.")
+    html = build_site(project, chosen, audience=audience, jobs=jobs, progress=_Progress(), say=_say)
+    pages = sum(1 for _ in html.rglob("*.html"))
+    click.echo(f"{pages} pages. Open {_short(html / 'index.html')}")
+
+
+@main.command(epilog="Example: course refresh customer_segmentation")
+@click.argument("chapter", required=False)
+@_reporting
+def refresh(chapter: str | None) -> None:
+    """Run the committed notebooks again with their defaults, in place."""
+    project = _find_project()
+    for name in [chapter] if chapter else chapters(project):
+        source = chapter_path(project, name)
+        parameters = read_parameters(read_notebook(source), name)
+        read_values(parameters, {}, base=project, notebooks=source.parent)
+        before = source.read_bytes()
+        with workspace(project, project / "_build") as folder:
+            done = run_chapter(project, name, {}, base=project, folder=folder, progress=_Progress())
+            take(done, source.parent, notebook=source)
+        _say(f"{name}: {'unchanged' if source.read_bytes() == before else 'changed'}")

@@ -1,0 +1,147 @@
+"""
+Editions: a YAML file in which an instructor says which chapters, with whose data and parameters.
+
+Everything in it is optional, and nothing in it is ignored: an unknown word is refused together
+with the nearest real one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from helpers.course.parameters import (
+    chapter_path,
+    nearest,
+    read_notebook,
+    read_parameters,
+    read_values,
+    read_yaml,
+)
+from helpers.inputs import InputError
+
+Audience = Literal["student", "instructor", "reader"]
+
+
+class Edition(BaseModel):
+    """
+    What to build, and for whom.
+
+    Attributes
+    ----------
+    name : str
+        Names the folder of the site; lower-case letters, digits and hyphens.
+    title, author : str or None
+        In place of those in ``_config.yml``.
+    audience : {"student", "instructor", "reader"}
+        Solutions are left out, shown open, or folded.
+    chapters : dict of dict
+        Parameters by chapter, in the order of the site; empty for every chapter with its defaults.
+    base : Path
+        Folder that paths are relative to.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    title: Annotated[str, Field(min_length=1)] | None = None
+    author: Annotated[str, Field(min_length=1)] | None = None
+    audience: Audience = "reader"
+    chapters: dict[str, dict[str, Any]] = {}
+    base: Annotated[Path, Field(exclude=True)] = Path()
+
+
+FIELDS = [field for field in Edition.model_fields if field != "base"]
+
+
+def find_edition(project: Path, name: str) -> Path:
+    """File of an edition given by its path, or by its name in ``editions``."""
+    path, named = Path(name), project / "editions" / f"{name}.yml"
+    if path.is_file() or named.is_file():
+        return path if path.is_file() else named
+    known = sorted(file.stem for file in (project / "editions").glob("*.yml"))
+    msg = f"There is no edition {name!r}.{nearest(path.stem, known)} Give a file, or a name: "
+    raise InputError(msg + f"{', '.join(known) or 'none yet'}.")
+
+
+def read_edition(project: Path, path: Path) -> Edition:
+    """
+    Edition of a file, with the values of every chapter checked.
+
+    Raises
+    ------
+    InputError
+        With a line for each thing that is wrong.
+    """
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read: {error}.") from None
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name}: write name: value lines; known are {', '.join(FIELDS)}.")
+
+    content.setdefault("name", path.stem.lower().replace("_", "-"))
+    if isinstance(content.get("chapters"), dict):
+        # A chapter without parameters is written as its name and a colon.
+        content["chapters"] = {
+            chapter: {} if values is None else values
+            for chapter, values in content["chapters"].items()
+        }
+    elif content.get("chapters", "") is None:
+        del content["chapters"]
+
+    problems = [
+        f"There is no setting {key!r}.{nearest(str(key), FIELDS)} There are: {', '.join(FIELDS)}."
+        for key in content
+        if key not in FIELDS
+    ]
+    known = {key: value for key, value in content.items() if key in FIELDS}
+    edition = None
+    try:
+        edition = Edition(**known, base=path.resolve().parent)
+    except ValidationError as error:
+        problems += list(_model_problems(error))
+    chapters = known.get("chapters", {})
+    if isinstance(chapters, dict):
+        for chapter, values in chapters.items():
+            if isinstance(values, dict):
+                problems += _chapter_problems(project, str(chapter), values, path.resolve().parent)
+    if problems or edition is None:
+        raise InputError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    return edition
+
+
+def _model_problems(error: ValidationError) -> Iterator[str]:
+    """One sentence for each fault that pydantic found."""
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if where == "name":
+            wanted = "lower-case letters, digits and single hyphens, such as spring-2026"
+        else:
+            wanted = fault["msg"].removeprefix("Input should be ")
+        yield f"{where} takes {wanted}, not {fault['input']!r}."
+
+
+def _chapter_problems(project: Path, chapter: str, values: dict[str, Any], base: Path) -> list[str]:
+    """Each fault in the values for one chapter."""
+    try:
+        parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
+    except InputError as error:
+        return [str(error)]
+    problems = []
+    if "output_dir" in values:
+        problems.append(f"{chapter}: output_dir is chosen by the build; leave it out.")
+    try:
+        read_values(parameters, values, base=base, notebooks=project / "notebooks")
+    except InputError as error:
+        problems += [f"{chapter}: {line}" for line in str(error).splitlines()]
+    return problems
+
+
+def chapter_values(project: Path, edition: Edition, chapter: str) -> dict[str, Any]:
+    """Values of an edition for a chapter."""
+    parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
+    given = edition.chapters.get(chapter, {})
+    return read_values(parameters, given, base=edition.base, notebooks=project / "notebooks")

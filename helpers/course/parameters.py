@@ -1,0 +1,371 @@
+"""
+What a chapter may be asked to do: the cell tagged ``parameters``, read without running it.
+
+Each line of the cell is ``name: type = default  # help``. A ``str`` whose help begins with
+"input file" is the path of a file that must exist.
+"""
+
+import ast
+import difflib
+import io
+import json
+import re
+import tokenize
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import nbformat
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from helpers.inputs import InputError
+
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": Annotated[float, Field(allow_inf_nan=False)],
+    "str": str,
+    "bool": bool,
+    "dict": dict,
+    "list": list,
+}
+MAX_YAML = 1_000_000  # characters; an edition is a page, not a data set
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One line of a parameters cell.
+
+    Attributes
+    ----------
+    name, annotation, help : str
+        As written in the cell.
+    default : object
+        The value a chapter runs with when it is not told otherwise.
+    accepts : TypeAdapter
+        The annotation as a check.
+    span : tuple of int
+        First line, first byte, last line and end byte of the default within the cell.
+    """
+
+    name: str
+    annotation: str
+    default: Any
+    help: str
+    accepts: TypeAdapter[Any]
+    span: tuple[int, int, int, int]
+
+    @property
+    def is_input_file(self) -> bool:
+        """Whether the value is the path of a file to read."""
+        return self.annotation == "str" and self.help.lower().startswith("input file")
+
+    def from_text(self, text: str) -> Any:
+        """Value of a text typed on the command line; a ``str`` keeps it as it is."""
+        if self.annotation == "str":
+            return self.checked(text)
+        if self.annotation.startswith(("dict", "list")):
+            return self.checked(read_yaml(text, self.name))
+        try:
+            return self.accepts.validate_strings(text)
+        except ValidationError:
+            raise InputError(self._refusal(text)) from None
+
+    def checked(self, value: Any) -> Any:
+        """Return a value of the declared type, or raise an InputError that says what was wanted."""
+        try:
+            # Text that came from bytes that are not text cannot be written into a notebook.
+            json.dumps(value, ensure_ascii=False).encode()
+            return self.accepts.validate_python(value)
+        except (ValidationError, TypeError, UnicodeEncodeError):
+            hint = ""
+            if self.annotation == "str" and isinstance(value, bool | int | float):
+                hint = " Put it in quotes."
+            raise InputError(self._refusal(value) + hint) from None
+
+    def _refusal(self, value: Any) -> str:
+        about = f" ({self.help})" if self.help else ""
+        return f"{self.name} takes {self.annotation}, not {value!r}{about}."
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: dates stay text, 1e-3 is a number, no key twice, no aliases."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [rule for rule in rules if not rule[0].endswith(":timestamp")]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not supported", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"{key.value!r} is given twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(text: str, name: str) -> Any:
+    """Plain values of a YAML text; ``name`` says in an error where the text came from."""
+    if len(text) > MAX_YAML:
+        raise InputError(f"{name}: {len(text):,} characters are too many; at most {MAX_YAML:,}.")
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{name}{line}: {error.problem or error.context}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{name}: not readable as YAML ({error}).") from None
+
+
+def nearest(name: str, names: Any) -> str:
+    """Suggest the real name that a mistyped one is closest to, or nothing."""
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def chapters(project: Path) -> list[str]:
+    """Names of the chapters, which are the notebooks of the project."""
+    return sorted(path.stem for path in (project / "notebooks").glob("*.ipynb"))
+
+
+def chapter_path(project: Path, chapter: str) -> Path:
+    """Notebook of a chapter."""
+    known = chapters(project)
+    if chapter not in known:
+        msg = f"There is no chapter {chapter!r}.{nearest(chapter, known)} There are: "
+        raise InputError(msg + f"{', '.join(known) or 'none'}.")
+    return project / "notebooks" / f"{chapter}.ipynb"
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Notebook of a file, each of its cells with an id."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["nbformat"] != 4:
+            raise ValueError("its format is not version 4; open and save it in JupyterLab")
+        # Cell ids came with 4.5. One that is missing follows from the position, not from chance.
+        content["nbformat_minor"] = 5
+        for number, cell in enumerate(content["cells"], start=1):
+            cell.setdefault("id", f"cell-{number:02d}")
+        notebook = nbformat.v4.reads_json(json.dumps(content))
+        nbformat.validate(notebook)
+    except (OSError, ValueError, KeyError, TypeError, nbformat.ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path.name} is not a notebook that can be read: {reason}.") from None
+    return notebook
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    """Tags of a cell."""
+    return list(cell.metadata.get("tags", []))
+
+
+def parameters_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """Return the cell tagged ``parameters``, or None."""
+    return next((cell for cell in notebook.cells if "parameters" in tags(cell)), None)
+
+
+def read_parameters(notebook: nbformat.NotebookNode, name: str = "notebook") -> list[Parameter]:
+    """
+    Parameters of a notebook, in the order of its cell.
+
+    Raises
+    ------
+    InputError
+        If the cell holds anything but ``name: type = default`` lines.
+    """
+    cell = parameters_cell(notebook)
+    if cell is None:
+        return []
+    try:
+        lines = ast.parse(cell.source).body
+    except SyntaxError as error:
+        raise InputError(f"{name}: parameters, line {error.lineno}: {error.msg}.") from None
+    comments = _comments(cell.source)
+    return [_parameter(line, comments, name) for line in lines]
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Comment on each line that has one."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        token.start[0]: token.string.lstrip("#").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+
+
+def _parameter(line: ast.stmt, comments: Mapping[int, str], name: str) -> Parameter:
+    """Parameter of one statement of the cell."""
+    match line:
+        case ast.AnnAssign(
+            target=ast.Name(id=target), annotation=annotation, value=ast.expr() as value
+        ):
+            pass
+        case _:
+            msg = f"{name}: parameters, line {line.lineno}: write name: type = default  # help."
+            raise InputError(msg)
+    try:
+        accepts = TypeAdapter(_type(annotation), config=ConfigDict(strict=True))
+        default = accepts.validate_python(ast.literal_eval(value))
+    except ValueError:
+        types = ", ".join(TYPES)
+        msg = f"{name}: parameters, line {line.lineno}: {target} needs a plain value of its type, "
+        raise InputError(msg + f"which is one of {types}, dict[...] or list[...].") from None
+    return Parameter(
+        name=target,
+        annotation=ast.unparse(annotation),
+        default=default,
+        help=comments.get(line.end_lineno or line.lineno, ""),
+        accepts=accepts,
+        span=_span(value),
+    )
+
+
+def _span(node: ast.expr) -> tuple[int, int, int, int]:
+    """First line, first byte, last line and end byte of an expression, lines counted from 0."""
+    last, end = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+    return node.lineno - 1, node.col_offset, last - 1, end
+
+
+def _type(annotation: ast.expr) -> Any:
+    """Type that a plain annotation stands for; a ValueError for any other."""
+    match annotation:
+        case ast.Name(id=name) if name in TYPES:
+            return TYPES[name]
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_type(item)]  # type: ignore[misc]
+        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, item])):
+            return dict[_type(key), _type(item)]  # type: ignore[misc]
+    raise ValueError(ast.unparse(annotation))
+
+
+def with_values(source: str, parameters: list[Parameter], values: Mapping[str, Any]) -> str:
+    """
+    Source of a parameters cell with other defaults; annotations and comments stay.
+
+    Examples
+    --------
+    >>> import nbformat
+    >>> cell = nbformat.v4.new_code_cell("k: int = 4  # segments")
+    >>> cell.metadata.tags = ["parameters"]
+    >>> known = read_parameters(nbformat.v4.new_notebook(cells=[cell]))
+    >>> with_values(cell.source, known, {"k": 8})
+    'k: int = 8  # segments'
+    """
+    lines = [line.encode() for line in source.split("\n")]  # ast counts bytes
+    for parameter in reversed(parameters):
+        value = values.get(parameter.name, parameter.default)
+        if value != parameter.default:
+            first, start, last, end = parameter.span
+            new = lines[first][:start] + _literal(value).encode() + lines[last][end:]
+            lines[first : last + 1] = [new]
+    return b"\n".join(lines).decode()
+
+
+def _literal(value: Any) -> str:
+    """Python source of a plain value, with double quotes."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case list():
+            return f"[{', '.join(_literal(item) for item in value)}]"
+        case dict():
+            items = (f"{_literal(key)}: {_literal(item)}" for key, item in value.items())
+            return f"{{{', '.join(items)}}}"
+    return repr(value)
+
+
+def read_values(
+    parameters: list[Parameter],
+    given: Mapping[str, Any],
+    *,
+    base: Path,
+    notebooks: Path,
+    read: Callable[[Parameter, Any], Any] = Parameter.checked,
+) -> dict[str, Any]:
+    """
+    Values for the parameters that were given, each checked.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        What the chapter accepts.
+    given : dict
+        Values by name.
+    base, notebooks : Path
+        Folders that given paths and default paths are relative to.
+    read : callable
+        ``Parameter.from_text`` for values from the command line.
+
+    Raises
+    ------
+    InputError
+        With a line for each unknown name, wrong type and missing input file.
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+    values, problems = {}, []
+    for name, value in given.items():
+        if name not in known:
+            listed = f"There are: {', '.join(known) or 'none'}."
+            problems.append(f"There is no parameter {name!r}.{nearest(str(name), known)} {listed}")
+            continue
+        try:
+            values[name] = read(known[name], value)
+        except InputError as error:
+            problems.append(str(error))
+    for parameter in parameters:
+        if parameter.is_input_file:
+            folder = base if parameter.name in given else notebooks
+            value = values.get(parameter.name, parameter.default)
+            # An input file may be optional: then its default is empty, and so may the value be.
+            if parameter.name not in given or parameter.name in values:
+                optional = not value and not parameter.default
+                problems += [] if optional else _file_problem(parameter.name, value, folder)
+    if problems:
+        raise InputError("\n".join(problems))
+    return values
+
+
+def input_path(text: str, folder: Path) -> Path:
+    """Path of an input file given relative to a folder."""
+    return folder / Path(text).expanduser()
+
+
+def _file_problem(name: str, text: str, folder: Path) -> list[str]:
+    """At most one sentence on why a path is not a file that can be read."""
+    path = input_path(text, folder)
+    try:
+        if path.is_file():
+            with path.open("rb"):
+                return []
+        if path.is_dir():
+            return [f"{name}: {text!r} is a folder; give one file in it."]
+        if not path.parent.is_dir():
+            return [f"{name}: there is no file {text!r}, nor the folder it should be in."]
+        present = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return [f"{name}: {text!r} cannot be read ({reason})."]
+    return [f"{name}: there is no file {text!r}.{nearest(path.name, present)}"]

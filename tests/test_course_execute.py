@@ -1,0 +1,177 @@
+import json
+
+import nbformat
+import pytest
+from course_project import make_project
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from helpers.course.execute import ChapterError, normalised, run_chapter, take, workspace
+from helpers.inputs import InputError
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("execute") / "a {strange} name")
+
+
+def run(project, values=None, *, base=None, **options):
+    with workspace(project, project / "_build") as folder:
+        done = run_chapter(
+            project, "mini", values or {}, base=base or project, folder=folder, **options
+        )
+        return done.notebook, {str(file): (done.folder / file).read_text() for file in done.files()}
+
+
+@pytest.fixture(scope="module")
+def executed(project):
+    told = []
+    notebook, files = run(project, progress=lambda *step: told.append(step))
+    return notebook, files, told
+
+
+def outputs(notebook):
+    return json.dumps([cell.get("outputs") for cell in notebook.cells], ensure_ascii=False)
+
+
+def test_a_chapter_runs_with_its_defaults(executed):
+    notebook, files, told = executed
+    assert "**3 orders** in 4 segments, £, {}" in outputs(notebook)
+    assert files == {"exports/mini/orders.csv": "a\nb\nc"}
+    assert told[3] == ("mini", 4, 10, "Reading")
+
+
+def test_the_executed_notebook_is_valid_and_holds_no_trace_of_the_run(project, executed):
+    notebook, _, _ = executed
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook)
+    for trace in ("papermill", "iopub", ".course-", str(project.parent), "start_time"):
+        assert trace not in text
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert [cell.id for cell in notebook.cells] == [f"cell-{n:02d}" for n in range(1, 11)]
+
+
+def test_two_runs_give_the_same_text(project, executed):
+    assert nbformat.writes(run(project)[0]) == nbformat.writes(executed[0])
+
+
+def test_values_appear_where_the_defaults_stood(project):
+    notebook, _ = run(project, {"n_segments": 5, "currency": "kr", "columns": {"a": "b"}})
+    assert "in 5 segments, kr, {'a': 'b'}" in outputs(notebook)
+    source = notebook.cells[1].source
+    assert "n_segments: int = 5  # 0 lets the evidence choose" in source
+    assert [cell for cell in notebook.cells if "injected" in str(cell.metadata)] == []
+
+
+def test_a_file_outside_the_project_is_read_and_shown_as_it_was_given(project, tmp_path):
+    (tmp_path / "my orders.csv").write_text("a\n")
+    notebook, files = run(project, {"orders": "my orders.csv"}, base=tmp_path)
+    assert "**1 orders**" in outputs(notebook)
+    assert 'orders: str = "my orders.csv"' in notebook.cells[1].source
+    assert list(files) == ["exports/mini/orders.csv"]
+
+
+def test_a_file_in_the_project_is_shown_as_the_notebook_would_find_it(project):
+    (project / "data" / "other.csv").write_text("a\nb\n")
+    notebook, _ = run(project, {"orders": "data/other.csv"})
+    assert 'orders: str = "../data/other.csv"' in notebook.cells[1].source
+
+
+def test_an_input_error_is_the_users_to_mend(project, tmp_path):
+    (tmp_path / "bad.csv").write_text("a\nbad\n")
+    with pytest.raises(InputError) as error:
+        run(project, {"orders": "bad.csv"}, base=tmp_path)
+    assert str(error.value) == "bad.csv: line 2 is bad. Mend it."
+
+
+@pytest.mark.parametrize(
+    ("segments", "reason"),
+    [(13, "ValueError: 13 is unlucky"), (14, "it wrote to standard error: <cell>:6: UserWarning")],
+)
+def test_a_failing_cell_is_named_and_what_ran_is_kept(project, segments, reason):
+    with pytest.raises(ChapterError) as error:
+        run(project, {"n_segments": segments})
+    place = 'mini: cell 6 of 10 under "Reading" (if n_segments == 13:): '
+    assert str(error.value).startswith(place + reason)
+    assert error.value.notebook == project / "_build" / "failed" / "mini.ipynb"
+    kept = nbformat.read(error.value.notebook, as_version=4)
+    assert len(kept.cells) == 10
+    assert "**3 orders**" in outputs(kept)
+
+
+def test_a_kernel_that_dies_is_a_failing_chapter(tmp_path):
+    project = make_project(tmp_path / "p", new_code_cell("import os\n\nos._exit(1)"))
+    with pytest.raises(ChapterError, match=r"mini: cell 11 of 11 .*the kernel died"):
+        run(project)
+
+
+def test_no_installed_kernel_or_profile_gets_in_between(tmp_path, monkeypatch):
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["false"], "display_name": "Mine", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import builtins\n\nbuiltins.len = None")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    notebook, _ = run(make_project(tmp_path / "p"))
+    assert "image/png" in outputs(notebook)
+
+
+def test_cells_with_a_tag_can_be_left_out(project):
+    notebook, _ = run(project, without="solution")
+    assert len(notebook.cells) == 8
+    assert "marmalade" not in nbformat.writes(notebook)
+
+
+def test_a_workspace_is_gone_afterwards_and_made_nothing_that_was_not_there(tmp_path):
+    project = make_project(tmp_path / "p")
+    with workspace(project, tmp_path / "not" / "yet") as folder:
+        assert folder.parent == tmp_path
+        assert (folder / "data" / "orders.csv").is_file()
+        assert list((folder / "notebooks").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_only_what_the_chapter_wrote_is_taken(tmp_path):
+    project = make_project(tmp_path / "p")
+    (project / "notebooks" / "shared").mkdir()
+    (project / "notebooks" / "shared" / "kept.txt").write_text("kept")
+    with workspace(project, tmp_path) as folder:
+        done = run_chapter(project, "mini", {"output_dir": "."}, base=tmp_path, folder=folder)
+        (folder / "notebooks" / ".ipynb_checkpoints").mkdir()
+        (folder / "notebooks" / ".ipynb_checkpoints" / "x.txt").write_text("")
+        files = take(done, tmp_path / "out", notebook=tmp_path / "out" / "mini.ipynb")
+    assert [file.name for file in files] == ["orders.csv", "mini.ipynb"]
+    assert (project / "notebooks" / "shared" / "kept.txt").is_file()
+
+
+def test_normalising_leaves_an_authors_notes_and_takes_a_runs_traces():
+    random = '<table id="T_4f1c2"><style>#T_4f1c2_row</style></table>'
+    cell = new_code_cell("x", execution_count=7)
+    cell.metadata = {"tags": ["hide-input"], "papermill": {"duration": 1}, "execution": {}}
+    cell.outputs = [
+        new_output("stream", name="stdout", text="a"),
+        new_output("stream", name="stdout", text="b"),
+        new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}),
+        new_output("execute_result", {"text/html": random}, execution_count=7),
+        new_output("display_data", {"text/plain": "<A object at 0x7f00aa12bc>"}),
+    ]
+    metadata = {
+        "authors": ["me"],
+        "widgets": {"x": 1},
+        "language_info": {"name": "x", "version": "3.99"},
+    }
+    notebook = new_notebook(cells=[new_markdown_cell("# a"), cell], metadata=metadata)
+    result = normalised(notebook)
+    assert result.metadata.authors == ["me"]
+    assert "widgets" not in result.metadata
+    assert "version" not in result.metadata.language_info
+    assert result.cells[1].metadata == {"tags": ["hide-input"]}
+    assert result.cells[1].execution_count == 1
+    stream, table, thing = result.cells[1].outputs
+    assert stream.text == "ab"
+    assert table.execution_count == 1
+    assert table.data["text/html"] == random.replace("T_4f1c2", "T_00001")
+    assert thing.data["text/plain"] == "<A object at 0x0>"

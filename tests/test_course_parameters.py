@@ -1,0 +1,204 @@
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from helpers.course.parameters import (
+    Parameter,
+    read_notebook,
+    read_parameters,
+    read_values,
+    read_yaml,
+    with_values,
+)
+from helpers.inputs import InputError
+
+CELL = """\
+orders: str = "orders.csv"  # Input file: one line an order
+k: int = 4  # 0 lets the evidence choose
+
+# Money.
+currency: str = "£"  # written before amounts
+share: float = 1e-3
+columns: dict[str, str] = {
+    "a": "b",
+}  # our names
+sizes: list[int] = [1, 2]  # tried in turn
+loud: bool = False  # say # more"""
+
+
+def notebook(source):
+    cell = new_code_cell(source, metadata={"tags": ["parameters"]})
+    return new_notebook(cells=[cell])
+
+
+@pytest.fixture
+def known():
+    return read_parameters(notebook(CELL))
+
+
+def values(known, tmp_path, *, read=Parameter.from_text, **given):
+    (tmp_path / "orders.csv").write_text("x")
+    return read_values(known, given, base=tmp_path, notebooks=tmp_path, read=read)
+
+
+def test_names_types_defaults_and_help_are_those_of_the_cell(known):
+    assert [(p.name, p.annotation, p.default, p.help) for p in known] == [
+        ("orders", "str", "orders.csv", "Input file: one line an order"),
+        ("k", "int", 4, "0 lets the evidence choose"),
+        ("currency", "str", "£", "written before amounts"),
+        ("share", "float", 0.001, ""),
+        ("columns", "dict[str, str]", {"a": "b"}, "our names"),
+        ("sizes", "list[int]", [1, 2], "tried in turn"),
+        ("loud", "bool", False, "say # more"),
+    ]
+
+
+def test_a_notebook_without_the_cell_has_no_parameters():
+    assert read_parameters(new_notebook()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("k = 4", "line 1: write name: type = default"),
+        ("k: int", "line 1: write name: type = default"),
+        ("k: int | None = 4", "k needs a plain value of its type"),
+        ("k: int = 'four'", "k needs a plain value of its type"),
+        ("k: int = int(4)", "k needs a plain value of its type"),
+        ("k: int = ", "line 1: invalid syntax"),
+        ("%matplotlib inline", "line 1: invalid syntax"),
+    ],
+)
+def test_a_cell_with_anything_else_is_refused(line, message):
+    with pytest.raises(InputError, match=message):
+        read_parameters(notebook(line))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("k", "8", 8),
+        ("k", "-1", -1),
+        ("share", "1", 1.0),
+        ("share", "1e-3", 0.001),
+        ("currency", "2011-12-10", "2011-12-10"),
+        ("currency", "no", "no"),
+        ("currency", "", ""),
+        ("currency", "a=b", "a=b"),
+        ("columns", "{a: '1', b: 2011-12-10}", {"a": "1", "b": "2011-12-10"}),
+        ("sizes", "[3, 4]", [3, 4]),
+        ("loud", "true", True),
+    ],
+)
+def test_text_becomes_a_value_of_the_declared_type(known, tmp_path, name, text, value):
+    read = values(known, tmp_path, **{name: text})[name]
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("k", "four"),
+        ("k", "true"),
+        ("k", "4.5"),
+        ("k", ""),
+        ("share", "nan"),
+        ("share", "half"),
+        ("columns", "[1]"),
+        ("columns", "{a: 1}"),
+        ("columns", "{a: b, a: c}"),
+        ("columns", "{"),
+        ("sizes", "[one]"),
+        ("loud", "maybe"),
+        ("currency", "\udc80"),
+    ],
+)
+def test_text_of_another_type_is_refused_by_name(known, tmp_path, name, text):
+    with pytest.raises(InputError, match=name):
+        values(known, tmp_path, **{name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("k", True), ("k", 4.0), ("k", "4"), ("share", True), ("currency", 5)]
+)
+def test_a_value_of_another_type_is_refused(known, tmp_path, name, value):
+    with pytest.raises(InputError, match=f"{name} takes"):
+        values(known, tmp_path, read=Parameter.checked, **{name: value})
+
+
+def test_a_whole_number_will_do_for_a_float(known, tmp_path):
+    assert values(known, tmp_path, read=Parameter.checked, share=1) == {"share": 1.0}
+
+
+def test_every_fault_is_told_at_once(known, tmp_path):
+    with pytest.raises(InputError) as error:
+        values(known, tmp_path, k="four", curency="$", orders="ordres.csv")
+    assert str(error.value).splitlines() == [
+        "k takes int, not 'four' (0 lets the evidence choose).",
+        "There is no parameter 'curency'. Did you mean currency? There are: "
+        "orders, k, currency, share, columns, sizes, loud.",
+        "orders: there is no file 'ordres.csv'. Did you mean orders.csv?",
+    ]
+
+
+def test_a_folder_is_not_an_input_file(known, tmp_path):
+    with pytest.raises(InputError, match=r"orders: '\.' is a folder"):
+        values(known, tmp_path, orders=".")
+
+
+def test_an_input_file_that_is_not_given_is_looked_for_beside_the_notebook(known, tmp_path):
+    with pytest.raises(InputError, match=r"there is no file 'orders\.csv'"):
+        read_values(known, {}, base=tmp_path, notebooks=tmp_path)
+
+
+def test_an_input_file_is_optional_where_its_default_is_empty(tmp_path):
+    known = read_parameters(notebook('rates: str = ""  # input file of exchange rates'))
+    assert read_values(known, {}, base=tmp_path, notebooks=tmp_path) == {}
+
+
+def test_new_values_replace_defaults_and_nothing_else(known):
+    new = {"currency": 'a "€"', "columns": {"x": "y"}, "k": 8, "sizes": [], "loud": False}
+    assert with_values(CELL, known, new) == CELL.replace('"£"', '"a \\"€\\""').replace(
+        '{\n    "a": "b",\n}', '{"x": "y"}'
+    ).replace("= 4 ", "= 8 ").replace("[1, 2]", "[]")
+
+
+def test_replaced_values_are_read_back_as_they_were_given(known):
+    new = {"currency": "line\nbreak \\ ' \" £", "share": 0.1 + 0.2, "loud": True}
+    again = read_parameters(notebook(with_values(CELL, known, new)))
+    assert {p.name: p.default for p in again if p.name in new} == new
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2", "line 2: 'a' is given twice"),
+        ("a: &x [1]\nb: *x", "line 2: aliases are not supported"),
+        ("a: !!python/name:os.system", "could not determine a constructor"),
+        ("a: [", "line 1"),
+        ("x" * 1_000_001, "1,000,001 characters are too many"),
+        ("[" * 5000, "not readable as YAML"),
+    ],
+    ids=["twice", "alias", "object", "open", "long", "deep"],
+)
+def test_yaml_that_surprises_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        read_yaml(text, "edition.yml")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "not json", '{"nbformat": 3, "cells": []}'])
+def test_a_file_that_is_not_a_notebook_is_refused(tmp_path, content):
+    path = tmp_path / "mini.ipynb"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"mini\.ipynb is not a notebook"):
+        read_notebook(path)
+
+
+def test_cells_without_an_id_get_one_by_position(tmp_path):
+    path = tmp_path / "old.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[new_code_cell("1"), new_code_cell("2")]), path)
+    path.write_text(path.read_text().replace('"id"', '"old"').replace('minor": 5', 'minor": 4'))
+    text = "".join(line for line in path.read_text().splitlines() if '"old"' not in line)
+    path.write_text(text)
+    assert [cell.id for cell in read_notebook(path).cells] == ["cell-01", "cell-02"]

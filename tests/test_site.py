@@ -1,0 +1,327 @@
+import contextlib
+import shutil
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+from click.testing import CliRunner
+from course_project import ROOT, make_project
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from playwright.sync_api import sync_playwright
+
+from helpers.course.cli import main
+from helpers.course.edition import Edition
+from helpers.course.site import build_site, toc_chapters, without_links
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def build(project, monkeypatch, *words):
+    monkeypatch.chdir(project)
+    return CliRunner().invoke(main, ["build", *words])
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    """Miniature project and its site, for readers."""
+    project = make_project(tmp_path_factory.mktemp("site") / "project")
+    return project, build_site(project, Edition(name="default", base=project))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Return the folder of the real book's site, built from a copy of its sources."""
+    project = tmp_path_factory.mktemp("book")
+    for name in ("book", "data", "editions", "notebooks"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("exports"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, project)
+    with contextlib.chdir(project):
+        result = CliRunner().invoke(main, ["build"])
+    assert result.exit_code == 0, result.output
+    return project / "_build" / "default" / "html"
+
+
+def texts(folder):
+    """Every file of a site as text, and its name."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: path.read_bytes().decode("utf-8", "replace") for path in files}
+
+
+# What is built
+
+
+def test_a_page_shows_what_the_chapter_computed(miniature):
+    _, html = miniature
+    page = (html / "notebooks" / "mini.html").read_text()
+    assert "<strong>3 orders</strong> in 4 segments" in page
+    assert 'alt="A line that rises by one a step"' in page
+    assert [path.read_text() for path in html.glob("_downloads/*/orders.csv")] == ["a\nb\nc"]
+
+
+def test_the_about_page_says_what_the_site_was_built_from(miniature):
+    "The digest is what sha256sum prints for the three lines a, b and c."
+    _, html = miniature
+    page = (html / "book" / "about_this_edition.html").read_text()
+    assert "880553fca8fc" in page
+    assert "scikit-learn" in page
+    assert "n_segments" in page
+    assert "<h2>Mini" in page
+
+
+def test_solutions_are_folded_for_readers(miniature):
+    _, html = miniature
+    page = (html / "notebooks" / "mini.html").read_text()
+    assert '<div class="dropdown solution admonition" id="sol-more">' in page
+    assert "tag_hide-cell" in page
+
+
+def test_solutions_are_open_for_instructors(miniature, monkeypatch):
+    project, html = miniature
+    assert build(project, monkeypatch, "--audience", "instructor").exit_code == 0
+    page = (html / "notebooks" / "mini.html").read_text()
+    assert '<div class="solution admonition" id="sol-more">' in page
+    assert "tag_hide-cell" not in page
+    assert "marmalade" in page
+
+
+def test_students_get_no_solution_anywhere(miniature, monkeypatch):
+    project, html = miniature
+    assert build(project, monkeypatch, "--audience", "student").exit_code == 0
+    found = [path for path, text in texts(html).items() if "marmalade" in text.lower()]
+    assert found == []
+    page = (html / "notebooks" / "mini.html").read_text()
+    assert "The solution is below, see also here." in page
+    assert "Exercise 1: more segments" in page
+
+
+def test_an_edition_chooses_chapters_their_order_and_the_title(tmp_path, monkeypatch):
+    project = make_project(tmp_path / "p")
+    notebook = project / "notebooks" / "mini.ipynb"
+    for name, title in (("second", "# Second"), ("third", "# Third")):
+        text = notebook.read_text().replace("# Mini", title).replace("-more", f"-{name}")
+        (project / "notebooks" / f"{name}.ipynb").write_text(text)
+    (project / "editions" / "spring.yml").write_text(
+        "title: Our spring\nchapters: {third: {n_segments: 3}, second: {}}"
+    )
+    result = build(project, monkeypatch, "spring")
+    assert result.exit_code == 0, result.output
+    html = project / "_build" / "spring" / "html"
+    assert sorted(path.stem for path in (html / "notebooks").iterdir()) == ["second", "third"]
+    welcome = (html / "book" / "welcome.html").read_text()
+    assert "Read mini." in welcome
+    assert "Our spring" in welcome
+    assert welcome.index("Third") < welcome.index("Second")
+    assert "in 3 segments" in (html / "notebooks" / "third.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (new_code_cell("raise ValueError('late')"), "mini: cell 11 of 11"),
+        (new_markdown_cell("See [nothing](#nowhere)."), "nowhere"),
+        (new_markdown_cell("![](missing.png)"), "missing.png"),
+    ],
+    ids=["cell", "link", "image"],
+)
+def test_a_failing_build_exits_1_and_leaves_the_previous_site(tmp_path, monkeypatch, cell, message):
+    project = make_project(tmp_path / "p", cell)
+    html = project / "_build" / "default" / "html"
+    html.mkdir(parents=True)
+    (html / "index.html").write_text("previous")
+    result = build(project, monkeypatch)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert [path.name for path in html.parent.iterdir()] == ["html"]
+    assert (html / "index.html").read_text() == "previous"
+
+
+def test_a_table_of_contents_is_read_at_every_depth():
+    parts = [
+        {"chapters": [{"file": "notebooks/a", "sections": [{"file": "notebooks/b"}]}]},
+        {"chapters": [{"file": "book/c"}, {"file": "notebooks/d"}]},
+    ]
+    assert toc_chapters({"root": "book/welcome", "parts": parts}) == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[x](#sol)", "x"),
+        ("[x](a.ipynb#sol)", "x"),
+        ("{ref}`x <sol>`", "x"),
+        ("{ref}`sol`", "(not in this edition)"),
+        ("[x](#solar)", "[x](#solar)"),
+        ("[x](../notebooks/drift.ipynb)", "x"),
+        ("[x](drift.md)", "[x](drift.md)"),
+        ("{doc}`../notebooks/drift`", "(not in this edition)"),
+        ("[x](driftwood.ipynb)", "[x](driftwood.ipynb)"),
+    ],
+)
+def test_only_links_to_what_is_left_out_become_text(text, expected):
+    assert without_links(text, chapters={"drift"}, labels={"sol"}) == expected
+
+
+# What a browser makes of it
+
+
+class _Page(HTMLParser):
+    """Links and anchors of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.anchors = set(), {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors |= {attrs[name] for name in ("id", "name") if attrs.get(name)}
+        self.links |= {attrs[name] for name in ("href", "src") if attrs.get(name)}
+
+
+def pages(html):
+    """Names of the pages; the theme leaves scraps of its own among the static files."""
+    found = (path.relative_to(html) for path in html.rglob("*.html"))
+    return sorted(path.as_posix() for path in found if path.parts[0] != "_static")
+
+
+def test_every_link_leads_somewhere(site):
+    parsed = {name: _Page((site / name).read_text()) for name in pages(site)}
+    broken = []
+    for name, page in parsed.items():
+        for link in page.links:
+            if link.startswith(("http:", "https:", "mailto:", "data:", "javascript:")):
+                continue
+            target, anchor = urldefrag(urljoin(name, link))
+            target = unquote(target.partition("?")[0])
+            there = (site / target).is_file()
+            if not there or (target in parsed and unquote(anchor) not in parsed[target].anchors):
+                broken.append(f"{name}: {link}")
+    assert broken == []
+
+
+def test_nothing_is_left_of_the_machine_that_built_it(site):
+    traces = (str(ROOT), str(Path.home()) + "/", str(site.parents[2]), ".staging-", ".course-")
+    found = [
+        (path.name, trace)
+        for path, text in texts(site).items()
+        for trace in traces
+        if trace in text
+    ]
+    assert found == []
+
+
+@pytest.fixture(scope="module")
+def browser():
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=site))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page at a width; the page, and what its console and its requests complained of."""
+    contexts = []
+
+    def visit(url, width):
+        context = browser.new_context(viewport={"width": width, "height": 800})
+        contexts.append(context)
+        page, complaints = context.new_page(), []
+
+        def hear(line):
+            # The page that only redirects has no icon of its own, and a browser asks for one.
+            if line.type in ("error", "warning") and "favicon.ico" not in line.location["url"]:
+                complaints.append(f"{line.text} {line.location['url']}")
+
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("console", hear)
+        own = url.split("/book/")[0].split("/notebooks/")[0]
+        own = own.rsplit("/", 1)[0] if own.endswith(".html") else own
+
+        def check(request):
+            if not request.url.startswith((own, "data:", "blob:")):
+                complaints.append(f"asked for {request.url}")
+
+        page.on("request", check)
+        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        page.goto(url, wait_until="load")
+        if url.endswith("/index.html"):
+            page.wait_for_url("**/book/welcome.html")
+        page.evaluate("async () => { await window.MathJax?.startup?.promise }")
+        return page, complaints
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_works_without_complaint_and_without_another_host(site, address, visit, width):
+    problems = []
+    for name in pages(site):
+        page, complaints = visit(address + name, width)
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        problems += [f"{name}: {complaint}" for complaint in complaints]
+        if wide > 0:
+            problems.append(f"{name}: {wide} pixels wider than the window")
+        page.close()
+    assert problems == []
+
+
+def test_every_image_says_what_it_shows(site, address, visit):
+    problems = []
+    for name in pages(site):
+        page, _ = visit(address + name, 1280)
+        for image in page.locator("main img").all():
+            alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
+            if len(alt.split()) < 3 or alt in source or Path(source).stem in alt:
+                problems.append(f"{name}: {alt!r}")
+        page.close()
+    assert problems == []
+
+
+def test_the_site_opens_from_a_disk(site, visit):
+    page, complaints = visit(site.joinpath("index.html").as_uri(), 1280)
+    assert page.locator("article h1").is_visible()
+    assert complaints == []
+
+
+def test_mathematics_is_set(miniature, visit):
+    _, html = miniature
+    page, complaints = visit((html / "notebooks" / "mini.html").as_uri(), 1280)
+    page.wait_for_selector("mjx-container svg")
+    assert page.locator("mjx-container").count() == 2
+    assert complaints == []
