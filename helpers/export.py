@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 
 import skops.io
+from sklearn.base import BaseEstimator
 
 from helpers.files import replacing, write_text
 from helpers.inputs import InputError
@@ -39,10 +40,17 @@ def write_csv(table, path):
     """
     safe = table.copy()
     for column in safe.select_dtypes(exclude="number"):
-        text = safe[column].astype("str")
-        formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
-        safe[column] = text.mask(formula.fillna(False), "'" + text)
+        safe[column] = _without_formulas(safe[column].astype("str"))
+    safe.columns = _without_formulas(safe.columns.astype("str").to_series())
     return write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+
+
+def _without_formulas(text):
+    """Put an apostrophe in front of what a spreadsheet would run."""
+    formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    text = text.mask(formula.fillna(False), "'" + text)
+    # Unlike a line feed, a carriage return is not quoted, and a new cell would begin after it.
+    return text.str.replace("\r\n", "\n").str.replace("\r", "\n")
 
 
 def write_figure(figure, path, dpi=300):
@@ -109,7 +117,10 @@ def read_model(path):
                 f"{path.name}: holds {', '.join(unknown)}, which no model of this course does. "
                 "It was not loaded. Use a file that the course has written."
             )
-        return skops.io.load(path, trusted=_OUR_TYPES)
+        model = skops.io.load(path, trusted=_OUR_TYPES)
+        if not isinstance(model, BaseEstimator):
+            raise InputError(f"{path.name}: holds a {type(model).__name__}, and no model.")
+        return model
     except InputError:
         raise
     # A damaged archive fails in as many ways as it has parts; all of them mean the same here.

@@ -226,8 +226,9 @@ def plot_projection(points, clusters, explained):
 def _styles(clusters):
     """Yield name, colour, marker and mask of each cluster, in the order of the categories."""
     for place, name in enumerate(clusters.categories):
-        style = place % len(MARKERS)
-        yield name, COLORS[style], MARKERS[style], np.asarray(clusters == name)
+        # The second ten have the colours of the first, each with the next marker.
+        marker = (place + place // len(COLORS)) % len(MARKERS)
+        yield name, COLORS[place % len(COLORS)], MARKERS[marker], np.asarray(clusters == name)
 
 
 def _legend_below(figure, ax):

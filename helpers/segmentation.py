@@ -156,9 +156,13 @@ def _snapshot_day(last_order, snapshot):
     if snapshot is None:
         return last_day + pd.Timedelta(days=1)
     try:
-        day = pd.Timestamp(
-            datetime.date.fromisoformat(snapshot) if isinstance(snapshot, str) else snapshot
-        ).normalize()
+        if isinstance(snapshot, str):
+            snapshot = datetime.date.fromisoformat(snapshot)
+        if not isinstance(snapshot, datetime.date | np.datetime64) or pd.isna(snapshot):
+            raise ValueError(snapshot)
+        day = pd.Timestamp(snapshot).normalize()
+        if day.tz is not None:
+            raise ValueError(snapshot)
     except ValueError:
         raise InputError(
             f"snapshot {snapshot!r} is not a day. Write it as YYYY-MM-DD, e.g. "
@@ -504,14 +508,15 @@ def read_playbook(path):
     path = Path(path)
     try:
         plays = _PLAYBOOK.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path.name}: cannot be read as a playbook: {error}") from None
     except pydantic.ValidationError as error:
         faults = [f"{' > '.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise InputError(
             f"{path.name}: " + "; ".join(faults) + ". Each segment needs strategy, action and "
             "channel (text) and effort (a number of 0 or more), and nothing else."
         ) from None
+    # A ValueError of PyYAML's own is a date that does not exist.
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path.name}: cannot be read as a playbook: {error}") from None
     return pd.DataFrame.from_dict(
         {name: play.model_dump() for name, play in plays.items()}, orient="index"
     ).rename_axis("segment")

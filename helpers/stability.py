@@ -2,13 +2,18 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.utils import check_array, check_random_state
 from threadpoolctl import threadpool_limits
 
+from helpers.weighted import distinct_rows
+
 # Hennig's reading of the mean Jaccard similarity of a cluster (see bootstrap_stability).
 TRUSTED, STABLE, HIGHLY_STABLE = 0.60, 0.75, 0.85
+
+MAX_DRAWS = 1_000  # of a bootstrap sample, until it holds enough different rows
+MAX_CORRECTIONS = 10  # of the correlations of a control, until its ranks have those of the data
 
 
 def bootstrap_stability(estimator, X, n_boot=100, *, labels=None, random_state=None):
@@ -58,10 +63,11 @@ def _mean_jaccard(estimator, X, n_boot, labels, rng):
     """Mean over bootstrap samples of each cluster's similarity with its best match."""
     clusters, codes = np.unique(labels, return_inverse=True)
 
+    distinct = distinct_rows(X)[2]
     similarity = np.zeros(len(clusters))
     drawn_in = np.zeros(len(clusters))
     for _ in range(n_boot):
-        drawn = np.unique(rng.randint(len(X), size=len(X)))
+        drawn = _draw(distinct, len(clusters), rng)
         again = _seeded(estimator, rng).fit_predict(X[drawn])
         overlap = pd.crosstab(codes[drawn], again)
         size_now = overlap.sum(axis=1).to_numpy()[:, None]
@@ -72,6 +78,19 @@ def _mean_jaccard(estimator, X, n_boot, labels, rng):
     # A tiny cluster may miss a sample altogether; it is judged by the samples it is in.
     mean = np.divide(similarity, drawn_in, out=np.zeros_like(similarity), where=drawn_in > 0)
     return pd.Series(mean, index=pd.Index(clusters, name="cluster"), name="stability")
+
+
+def _draw(distinct, n_clusters, rng):
+    """Return the rows of a bootstrap sample, each once, with enough different ones to cluster."""
+    for _ in range(MAX_DRAWS):
+        drawn = np.unique(rng.randint(len(distinct), size=len(distinct)))
+        # The clusters of a large sample are never more than its rows; counting would cost time.
+        if len(drawn) > 100 * n_clusters or len(np.unique(distinct[drawn])) >= n_clusters:
+            return drawn
+    raise ValueError(
+        f"Samples of n_samples={len(distinct)} rows hardly ever hold {n_clusters} different ones. "
+        "Ask for fewer clusters."
+    )
 
 
 def _seeded(estimator, rng):
@@ -104,14 +123,29 @@ def no_structure_control(X, *, random_state=None):
     """
     X = check_array(X)
     rng = check_random_state(random_state)
-    scores = norm.ppf((rankdata(X, axis=0) - 0.5) / len(X))
-    # The mean of a normal score is 0 by construction, so this is its correlation matrix; a
-    # constant feature has none and stays independent.
-    covariance = scores.T @ scores / len(X)
-    scale = np.sqrt(np.diag(covariance))
+    columns = np.sort(X, axis=0)
+    normal = rng.standard_normal(X.shape)
+    target = _rank_correlation(X)
+    latent = target.copy()
+    # Ties weaken correlations on the way from the cloud to the control, so they are made up for.
+    for _ in range(MAX_CORRECTIONS):
+        values, vectors = np.linalg.eigh(latent)
+        cloud = normal @ (vectors * np.sqrt(np.clip(values, 0, None))).T
+        order = cloud.argsort(axis=0).argsort(axis=0)
+        control = np.take_along_axis(columns, order, axis=0)
+        lacking = target - _rank_correlation(control)
+        if np.abs(lacking).max() < 0.005:
+            break
+        latent = np.clip(latent + lacking, -1, 1)
+    return control
+
+
+def _rank_correlation(X):
+    """Spearman correlations of the columns; a constant column has none."""
+    ranks = rankdata(X, axis=0)
+    ranks = ranks - ranks.mean(axis=0)
+    scale = np.sqrt((ranks**2).sum(axis=0))
     scale[scale == 0] = 1
-    correlation = covariance / np.outer(scale, scale)
+    correlation = (ranks / scale).T @ (ranks / scale)
     np.fill_diagonal(correlation, 1)
-    cloud = rng.multivariate_normal(np.zeros(X.shape[1]), correlation, size=len(X))
-    order = cloud.argsort(axis=0).argsort(axis=0)
-    return np.take_along_axis(np.sort(X, axis=0), order, axis=0)
+    return correlation

@@ -92,8 +92,8 @@ def test_ids_stay_text_without_surrounding_blanks(save):
     ids=["sale", "return", "refund", "two negatives", "no quantity", "no price"],
 )
 def test_revenue_is_positive_only_for_a_sale(save, quantity, unit_price, expected):
-    path = save(f"{IN_PARTS}c,o,2024-01-01,{quantity},{unit_price}\n")
-    revenue = read_orders(path)["revenue"].item()
+    path = save(f"{IN_PARTS}c,o,2024-01-01,{quantity},{unit_price}\nc,p,2024-01-01,1,1\n")
+    revenue = read_orders(path)["revenue"].iloc[0]
     assert revenue == expected
     assert str(revenue) != "-0.0"
 
@@ -500,6 +500,13 @@ def test_line_numbers_count_newlines_inside_quotes(save):
     assert "line 6 has 'x'" in message
 
 
+def test_a_file_without_any_revenue_is_refused(save):
+    "Whether all is 0 or the sign is the wrong way round, no customer has bought anything."
+    message = refusal(save(HEADER + "a,o,2024-01-01,0\nb,p,2024-01-01,-1\n"))
+    assert "none of the 2 lines has a revenue above 0 in 'revenue'" in message
+    assert "sign" in message
+
+
 # Properties
 
 ids = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(
@@ -512,7 +519,7 @@ order_lines = st.tuples(
     st.floats(-inputs.LARGEST, inputs.LARGEST).map(lambda value: round(value, 4)),
 )
 tables = st.lists(order_lines, min_size=1, max_size=20).filter(
-    lambda lines: any(customer for customer, *_ in lines)
+    lambda lines: any(line[0] for line in lines) and any(line[-1] > 0 for line in lines)
 )
 
 
