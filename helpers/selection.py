@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from helpers.stability import STABLE, bootstrap_stability, no_structure_control
 from helpers.weighted import binned_rows, distinct_rows
 
-# Above this many distinct rows, restarts run on the occupied cells of a grid.
+# Above this many rows, restarts run on the occupied cells of a grid.
 MANY_ROWS = 5_000
 # Fewer occupied cells than this mean that a few outliers have stretched the grid.
 FEW_CELLS = 500
@@ -32,9 +32,9 @@ def fit_kmeans(X, n_clusters, *, n_init=20, random_state=None):
     """
     k-means with many restarts at the cost of few.
 
-    The restarts run on distinct rows with their counts, or, where there are more than 5,000 of
-    them, on the occupied cells of a grid (unless outliers leave too few of those); the best start
-    is then refined on all rows.
+    The restarts run on distinct rows with their counts, or, where there are more than 5,000 rows,
+    on the occupied cells of a grid (unless outliers leave too few of those); the best start is
+    then refined on all rows.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def fit_kmeans(X, n_clusters, *, n_init=20, random_state=None):
         Fitted on all of ``X``.
     """
     X = check_array(X, dtype=np.float64)
-    rows, counts, _ = distinct_rows(X)
-    if len(rows) > MANY_ROWS:
-        cells, cell_counts, _ = binned_rows(X)
-        if len(cells) >= FEW_CELLS:
-            rows, counts = cells, cell_counts
+    rows, counts = [], []
+    if len(X) > MANY_ROWS:
+        rows, counts, _ = binned_rows(X)
+    if len(rows) < FEW_CELLS:
+        rows, counts, _ = distinct_rows(X)
     start = KMeans(n_clusters, n_init=n_init, tol=0, random_state=random_state)
     # One thread: sums do not depend on the number of cores, and small tables are faster so.
     with threadpool_limits(1):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 from sklearn.base import clone
+from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils import check_array, check_random_state
 from threadpoolctl import threadpool_limits
 
@@ -69,12 +70,11 @@ def _mean_jaccard(estimator, X, n_boot, labels, rng):
     for _ in range(n_boot):
         drawn = _draw(distinct, len(clusters), rng)
         again = _seeded(estimator, rng).fit_predict(X[drawn])
-        overlap = pd.crosstab(codes[drawn], again)
-        size_now = overlap.sum(axis=1).to_numpy()[:, None]
-        size_again = overlap.sum(axis=0).to_numpy()[None, :]
-        jaccard = overlap.to_numpy() / (size_now + size_again - overlap.to_numpy())
-        similarity[overlap.index] += jaccard.max(axis=1)
-        drawn_in[overlap.index] += 1
+        present = np.unique(codes[drawn])
+        overlap = contingency_matrix(codes[drawn], again)
+        union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0) - overlap
+        similarity[present] += (overlap / union).max(axis=1)
+        drawn_in[present] += 1
     # A tiny cluster may miss a sample altogether; it is judged by the samples it is in.
     mean = np.divide(similarity, drawn_in, out=np.zeros_like(similarity), where=drawn_in > 0)
     return pd.Series(mean, index=pd.Index(clusters, name="cluster"), name="stability")
