@@ -92,13 +92,14 @@ def plot_k_evidence(evidence, chosen):
     panels = [
         ("silhouette", "Silhouette (higher is better)", MARKERS[0]),
         ("davies_bouldin", "Davies-Bouldin index (lower is better)", MARKERS[1]),
-        ("inertia", "Inertia (always falls; look for a bend)", MARKERS[2]),
+        ("inertia", "Inertia (always falls)", MARKERS[2]),
     ]
     for ax, (column, title, marker) in zip(axes, panels, strict=True):
         ax.plot(evidence.index, evidence[column], marker=marker, color=COLORS[0], linewidth=2)
         ax.axvline(chosen, color=ACCENT, linestyle="--")
-        ax.set(title=title, ylim=(0, None) if column == "inertia" else None)
+        ax.set_title(title)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes[-1].set_ylim(bottom=0)
     axes[0].errorbar(
         evidence.index,
         evidence["silhouette"],

@@ -230,9 +230,13 @@ def _check_names(path, columns, schema):
 
 def _open(path):
     """Open the file's bytes, decompressed if they are gzip, whatever the name says."""
+    return gzip.open(path) if _is_gzip(path) or path.suffix == ".gz" else path.open("rb")
+
+
+def _is_gzip(path):
+    """Whether the file begins as a gzip file does."""
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b" or path.suffix == ".gz"
-    return gzip.open(path) if zipped else path.open("rb")
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _check_file(path):
@@ -277,6 +281,9 @@ def _check_bytes(path):
         remedy = "Save it as 'CSV UTF-8', or: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv"
         raise _fault(path, [f"{problem}; probably Windows-1252 (Latin-1). {remedy}"]) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        if not _is_gzip(path):
+            problem = f"not compressed, whatever its name says. Rename it to {path.stem}."
+            raise _fault(path, [problem]) from None
         problem = f"the compressed file is damaged or cut short ({error})."
         raise _fault(path, [f"{problem} Copy or download it again."]) from None
     except OSError as error:
@@ -345,10 +352,15 @@ def _cells(path, names):
             texts = wanted(fields)
             rows.append(tuple(map(once.setdefault, texts, texts)))
         else:
-            ragged.append(f"line {line} has {len(fields)}")
+            ragged.append((line, len(fields)))
     if ragged:
-        problem = f"the header has {len(header)} fields, but {_first(ragged[:SHOWN], len(ragged))}."
-        raise _fault(path, [f'{problem} Put quotes around a comma inside a field: "a, b".'])
+        notes = [f"line {line} has {count}" for line, count in ragged[:SHOWN]]
+        problem = f"the header has {len(header)} fields, but {_first(notes, len(ragged))}."
+        too_many = any(count > len(header) for _, count in ragged)
+        too_few = any(count < len(header) for _, count in ragged)
+        remedies = too_many * ['Put quotes around a comma inside a field: "a, b".']
+        remedies += too_few * ["Complete lines that were cut off, or remove them."]
+        raise _fault(path, [" ".join([problem, *remedies])])
     if not rows:
         raise _fault(path, ["a header and nothing below it. Export it again, with its rows."])
     return pd.DataFrame(rows, index=lines, columns=list(names), dtype="str")

@@ -244,7 +244,7 @@ ZIPPED = gzip.compress((GOOD + "008,A2,2024-01-31,4.5\n" * 9).encode())
         (ZIPPED[:-12], "orders.csv.gz", ["damaged or cut short", "download it again"]),
         (ZIPPED[:15] + b"\xff" * 9 + ZIPPED[24:], "orders.csv.gz", ["damaged or cut short"]),
         (ZIPPED[:10] + b"\xff" * 99, "orders.csv.gz", ["damaged or cut short (Error -3"]),
-        (GOOD, "orders.csv.gz", ["damaged or cut short"]),
+        (GOOD, "orders.csv.gz", ["not compressed", "Rename it to orders.csv."]),
         (
             GOOD.encode() + "José".encode("cp1252"),
             "orders.csv",

@@ -211,6 +211,25 @@ def test_fifty_customers_are_enough(tmp_path, monkeypatch):
     assert len(table) == 50
 
 
+@pytest.mark.parametrize(("n_customers", "n_segments"), [(10, 0), (22, 10)])
+def test_the_smallest_shops(n_customers, n_segments, tmp_path, monkeypatch):
+    orders, _ = ecommerce_customers(n_customers, random_state=2)
+    path = write_orders(tmp_path / "tiny.csv", orders)
+    result = run_segmentation(tmp_path / "out", monkeypatch, orders=path, n_segments=n_segments)
+    assert result.exit_code == 0, result.output
+    _, table, _ = assert_page_agrees_with_exports(tmp_path / "out", n_segments)
+    assert len(table) == n_customers
+
+
+def test_markup_in_a_parameter_stays_text(shop, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    result = run_segmentation(out, monkeypatch, orders=shop, currency="<img src=x>")
+    assert result.exit_code == 0, result.output
+    notebook = nbformat.read(out / "customer_segmentation.ipynb", as_version=4)
+    assert "&lt;img src=x&gt;" in "\n".join(markdown_outputs(notebook))
+    assert "<img src=x>" not in "\n".join(markdown_outputs(notebook))
+
+
 def test_one_crowd_has_no_clear_clusters(tmp_path, monkeypatch):
     crowd, _ = ecommerce_customers(600, random_state=5, shoppers=ONE_CROWD, spread=3.0)
     orders = write_orders(tmp_path / "crowd.csv", crowd)
@@ -289,7 +308,7 @@ BAD_FILES = {
     "impossible date": (lines(*GOOD, "C4,4,2024-02-30,1"), ["last_purchase_date", "line 5"]),
     "mixed dates": (lines(*GOOD, "C4,4,04.03.2024,1"), ["last_purchase_date", "line 5"]),
     "empty file": ("", ["empty"]),
-    "one customer": (lines("C1,1,2024-03-01,1", "C1,2,2024-03-02,2"), ["1 customer", "at least"]),
+    "one customer": (lines("C1,1,2024-03-01,1", "C1,2,2024-03-02,2"), ["1 customer", "At least 10"]),
     "all revenue zero": (
         lines("C1,1,2024-03-01,0", "C2,2,2024-03-02,0"),
         ["none of the 2", "'revenue'"],

@@ -177,7 +177,8 @@ def build(edition: str | None, audience: Audience | None, jobs: int) -> None:
     click.echo(f"Building the edition {chosen.name}.")
     html = build_site(project, chosen, audience=audience, jobs=jobs, progress=_Progress(), say=_say)
     pages = sum(1 for _ in html.rglob("*.html"))
-    click.echo(f"{pages} pages. Open {_short(html / 'index.html')}")
+    reader = audience or chosen.audience
+    click.echo(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
 
 
 @main.command(epilog="Example: course refresh customer_segmentation")
