@@ -142,8 +142,8 @@ def assert_page_agrees_with_exports(out, n_segments=None):
     assert f"**{len(table):,} customers** spent" in text
     for name, group in table.groupby("segment"):
         share = len(group) / len(table)
-        line = f"**{name}**: {len(group):,} customers ({share:.1%})"
-        assert line in text.replace("customer ", "customers ")
+        line = rf"\*\*{name}\*\*( \(the name fits loosely\))?: {len(group):,} customers \({share:.1%}\)"
+        assert re.search(line, text), line
     of_budget, total = re.search(
         r"Of (.+?), the largest part.*The parts add up to (.+?)\. This", text
     ).groups()
@@ -308,7 +308,10 @@ BAD_FILES = {
     "impossible date": (lines(*GOOD, "C4,4,2024-02-30,1"), ["last_purchase_date", "line 5"]),
     "mixed dates": (lines(*GOOD, "C4,4,04.03.2024,1"), ["last_purchase_date", "line 5"]),
     "empty file": ("", ["empty"]),
-    "one customer": (lines("C1,1,2024-03-01,1", "C1,2,2024-03-02,2"), ["1 customer", "At least 10"]),
+    "one customer": (
+        lines("C1,1,2024-03-01,1", "C1,2,2024-03-02,2"),
+        ["1 customer", "At least 10"],
+    ),
     "all revenue zero": (
         lines("C1,1,2024-03-01,0", "C2,2,2024-03-02,0"),
         ["none of the 2", "'revenue'"],
