@@ -142,7 +142,8 @@ def assert_page_agrees_with_exports(out, n_segments=None):
     assert f"**{len(table):,} customers** spent" in text
     for name, group in table.groupby("segment"):
         share = len(group) / len(table)
-        line = rf"\*\*{name}\*\*( \(the name fits loosely\))?: {len(group):,} customers \({share:.1%}\)"
+        loosely = r"( \(the name fits loosely\))?"
+        line = rf"\*\*{name}\*\*{loosely}: {len(group):,} customers? \({share:.1%}\)"
         assert re.search(line, text), line
     of_budget, total = re.search(
         r"Of (.+?), the largest part.*The parts add up to (.+?)\. This", text
