@@ -2,22 +2,21 @@
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import platform
+import zipfile
 from pathlib import Path
 
 import skops.io
 from sklearn.base import BaseEstimator
 
 from helpers.files import replacing, write_text
-from helpers.inputs import InputError
+from helpers.text import InputError, listed
 
 # What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
-
-# The only types of ours that a model file may hold; scikit-learn's and NumPy's are skops' to judge.
-_OUR_TYPES = ["helpers.segmentation.CustomerSegmenter"]
 
 _PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy"]
 
@@ -78,6 +77,9 @@ def write_model(model, path):
     """
     Write a fitted model in the skops format, which holds no code; return the path.
 
+    Equal models of one program make equal files: without the time, and with numbers in place of
+    the addresses that skops knows objects by.
+
     Parameters
     ----------
     model : estimator
@@ -87,18 +89,47 @@ def write_model(model, path):
     -------
     Path
     """
-    with replacing(path) as temporary:
-        skops.io.dump(model, temporary)
+    numbers: dict[str, int] = {}
+    with (
+        zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as dumped,
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as written,
+    ):
+        schema = _numbered(json.loads(dumped.read("schema.json")), numbers)
+        # ZipInfo has a date of its own, the first that the format knows.
+        written.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema, indent=2))
+        for name in dumped.namelist():
+            if name != "schema.json":
+                place = zipfile.ZipInfo(_numbered({"file": name}, numbers)["file"])
+                written.writestr(place, dumped.read(name))
     return Path(path)
 
 
-def read_model(path):
+def _numbered(part, numbers):
+    """Return a part of a skops schema with addresses replaced by numbers, as they come."""
+    if isinstance(part, list):
+        return [_numbered(item, numbers) for item in part]
+    if not isinstance(part, dict):
+        return part
+    new = {key: _numbered(value, numbers) for key, value in part.items()}
+    if isinstance(part.get("__id__"), int):
+        new["__id__"] = numbers.setdefault(str(part["__id__"]), len(numbers))
+    if isinstance(part.get("file"), str):
+        address, _, suffix = part["file"].partition(".")
+        new["file"] = f"{numbers.setdefault(address, len(numbers))}.{suffix}"
+    return new
+
+
+def read_model(path, trusted=()):
     """
     Read a model that ``write_model`` wrote.
 
     Parameters
     ----------
     path : str or Path
+    trusted : list of type, default=()
+        Types that the file may hold besides those that skops takes for safe: NumPy's, and
+        scikit-learn's but for compiled ones such as trees. A chapter names its own estimator here.
 
     Returns
     -------
@@ -107,17 +138,19 @@ def read_model(path):
     Raises
     ------
     InputError
-        If the file is no such model, or holds a type that is not the course's or scikit-learn's.
+        If the file is no such model, or holds a type that is neither safe nor trusted.
     """
     path = Path(path)
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in trusted}
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_OUR_TYPES))
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - names)
         if unknown:
             raise InputError(
-                f"{path.name}: holds {', '.join(unknown)}, which no model of this course does. "
-                "It was not loaded. Use a file that the course has written."
+                f"{path.name}: holds {listed(unknown)}, which is not among the types to trust. "
+                "It was not loaded. Use a file that the course has written; if you have written "
+                "this one, pass its type as trusted=[...]."
             )
-        model = skops.io.load(path, trusted=_OUR_TYPES)
+        model = skops.io.load(path, trusted=sorted(names))
         if not isinstance(model, BaseEstimator):
             raise InputError(f"{path.name}: holds a {type(model).__name__}, and no model.")
         return model

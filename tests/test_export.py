@@ -14,11 +14,15 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from PIL import Image
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.ensemble import IsolationForest
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree._tree import Tree
 
 from helpers.export import read_model, run_record, write_csv, write_figure, write_json, write_model
-from helpers.inputs import InputError
 from helpers.segmentation import CustomerSegmenter
+from helpers.text import InputError
+
+OURS = [CustomerSegmenter]
 
 # write_csv
 
@@ -170,7 +174,7 @@ def path(model, tmp_path):
 
 
 def test_a_model_read_back_says_the_same(model, path, rfm):
-    again = read_model(path)
+    again = read_model(path, OURS)
     assert_array_equal(again.predict(rfm), model.predict(rfm))
     assert_frame_equal(again.profiles_, model.profiles_)
     assert_frame_equal(again.centers_, model.centers_)
@@ -178,7 +182,7 @@ def test_a_model_read_back_says_the_same(model, path, rfm):
 
 def test_a_model_that_chose_its_k_comes_back_with_the_evidence(tmp_path, rfm):
     chosen = CustomerSegmenter().fit(rfm.iloc[:200])
-    again = read_model(write_model(chosen, tmp_path / "model.skops"))
+    again = read_model(write_model(chosen, tmp_path / "model.skops"), OURS)
     assert_frame_equal(again.k_evidence_, chosen.k_evidence_)
 
 
@@ -187,7 +191,7 @@ def test_a_part_of_a_model_is_refused(path, part):
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     with pytest.raises(InputError, match=r"^model\.skops: is not a model .* Run the chapter again"):
-        read_model(path)
+        read_model(path, OURS)
 
 
 def test_an_altered_byte_is_refused_or_without_effect(path, model, rfm):
@@ -198,7 +202,7 @@ def test_an_altered_byte_is_refused_or_without_effect(path, model, rfm):
         altered[place] ^= 0xFF
         path.write_bytes(altered)
         try:
-            again = read_model(path)
+            again = read_model(path, OURS)
         except InputError:
             refused += 1
         else:
@@ -236,8 +240,44 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
 )
 def test_a_model_with_a_foreign_function_is_refused_by_its_name(tmp_path, function, name):
     path = write_model(FunctionTransformer(function), tmp_path / "model.skops")
-    with pytest.raises(InputError, match=rf"holds {name}, which no model .* was not loaded"):
+    with pytest.raises(InputError, match=rf"holds {name}, which .* not among .* was not loaded"):
+        read_model(path, OURS)
+
+
+def test_the_type_of_a_chapter_has_to_be_trusted_by_name(path):
+    with pytest.raises(
+        InputError, match=r"holds helpers\.segmentation\.CustomerSegmenter, which is"
+    ):
         read_model(path)
+
+
+def test_a_model_of_scikit_learn_needs_no_trust(tmp_path, rfm):
+    scaler = StandardScaler().fit(rfm)
+    again = read_model(write_model(scaler, tmp_path / "scaler.skops"))
+    assert_array_equal(again.transform(rfm), scaler.transform(rfm))
+
+
+def test_compiled_parts_of_scikit_learn_can_be_trusted(tmp_path, rfm):
+    "skops refuses trees unless it is told otherwise"
+    forest = IsolationForest(n_estimators=3, random_state=0).fit(rfm)
+    path = write_model(forest, tmp_path / "forest.skops")
+    with pytest.raises(InputError, match=r"holds sklearn\.tree\._tree\.Tree, which is not among"):
+        read_model(path)
+    again = read_model(path, trusted=[Tree])
+    assert_array_equal(again.score_samples(rfm), forest.score_samples(rfm))
+
+
+def test_equal_models_are_equal_files(tmp_path, rfm, monkeypatch):
+    "Fitted twice, written at different times"
+    first, again = (
+        write_model(CustomerSegmenter(3).fit(rfm), tmp_path / f"{name}.skops")
+        for name in ("first", "again")
+    )
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    late = write_model(CustomerSegmenter(3).fit(rfm), tmp_path / "late.skops")
+    other = write_model(CustomerSegmenter(3).fit(rfm.iloc[1:]), tmp_path / "other.skops")
+    assert first.read_bytes() == again.read_bytes() == late.read_bytes()
+    assert first.read_bytes() != other.read_bytes()
 
 
 def test_what_is_no_estimator_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from helpers import export
 from helpers.course.cli import main
 from helpers.course.parameters import read_parameters
 from helpers.fixtures import ONE_CROWD, SHOPPERS, ecommerce_customers
-from helpers.segmentation import PROTOTYPES
+from helpers.segmentation import PROTOTYPES, CustomerSegmenter
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -152,7 +152,7 @@ def assert_page_agrees_with_exports(out, n_segments=None):
     assert ("There are clear clusters" in text) != ("There are no clear clusters" in text)
     assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
 
-    model = export.read_model(out / "customer_segmenter.skops")
+    model = export.read_model(out / "customer_segmenter.skops", trusted=[CustomerSegmenter])
     rfm = table[["recency", "frequency", "monetary"]]
     assert (model.predict(rfm) == table["segment"]).all()
     return text, table, record
