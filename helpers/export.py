@@ -170,8 +170,8 @@ def run_record(*, inputs, parameters, metrics, decisions):
 
     Parameters
     ----------
-    inputs : list of str or Path
-        Files read; each is recorded with its SHA-256 digest.
+    inputs : dict of str to str or Path
+        Parameter -> the file it names; recorded by the file's name and its SHA-256 digest.
     parameters, metrics : dict
         Plain values.
     decisions : dict of str to str
@@ -184,7 +184,10 @@ def run_record(*, inputs, parameters, metrics, decisions):
     """
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "inputs": {Path(path).name: _sha256(path) for path in inputs},
+        "inputs": {
+            parameter: {"file": Path(path).name, "sha256": _sha256(path)}
+            for parameter, path in inputs.items()
+        },
         "parameters": parameters,
         "metrics": metrics,
         "decisions": decisions,

@@ -325,19 +325,34 @@ def test_what_is_no_number_is_refused_by_its_type(tmp_path):
 def test_the_digest_of_a_file_is_its_published_one(tmp_path):
     'SHA-256 of "abc" as in FIPS 180-2, appendix B.1'
     (tmp_path / "abc.csv").write_bytes(b"abc")
-    record = run_record(inputs=[tmp_path / "abc.csv"], parameters={}, metrics={}, decisions={})
+    record = run_record(
+        inputs={"orders": tmp_path / "abc.csv"}, parameters={}, metrics={}, decisions={}
+    )
     assert record["inputs"] == {
-        "abc.csv": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        "orders": {
+            "file": "abc.csv",
+            "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        }
     }
+
+
+def test_two_files_of_one_name_are_both_in_the_record(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.csv").write_text(name)
+    inputs = {"orders": tmp_path / "a/x.csv", "image": str(tmp_path / "b/x.csv")}
+    record = run_record(inputs=inputs, parameters={}, metrics={}, decisions={})["inputs"]
+    assert [entry["file"] for entry in record.values()] == ["x.csv", "x.csv"]
+    assert record["orders"]["sha256"] != record["image"]["sha256"]
 
 
 def test_a_file_of_many_blocks_has_one_digest(tmp_path):
     content = np.random.default_rng(0).bytes(3_000_001)
     (tmp_path / "large.bin").write_bytes(content)
     record = run_record(
-        inputs=[str(tmp_path / "large.bin")], parameters={}, metrics={}, decisions={}
+        inputs={"image": tmp_path / "large.bin"}, parameters={}, metrics={}, decisions={}
     )
-    assert record["inputs"]["large.bin"] == hashlib.sha256(content).hexdigest()
+    assert record["inputs"]["image"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_a_record_holds_what_it_was_given_the_versions_and_nothing_of_place_or_time(tmp_path):
@@ -346,7 +361,8 @@ def test_a_record_holds_what_it_was_given_the_versions_and_nothing_of_place_or_t
         (tmp_path / name / "orders.csv").write_text("a,b\n")
     given = {"parameters": {"n": 4}, "metrics": {"s": 0.5}, "decisions": {"K": "because"}}
     here, there = (
-        run_record(inputs=[tmp_path / name / "orders.csv"], **given) for name in ("here", "there")
+        run_record(inputs={"orders": tmp_path / name / "orders.csv"}, **given)
+        for name in ("here", "there")
     )
     assert here == there
     assert given.items() <= here.items()
