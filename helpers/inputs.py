@@ -1,66 +1,21 @@
 """
 Validated reading: a file is either read in full or refused with a message that helps.
 
-Three questions are asked in turn. Are the bytes text (`_check_bytes`)? Is the text a table with
-the right columns (`_header`, `_check_header`, `_cells`)? Do the cells hold what the schema asks
-for (`_numbers`, `_dates`, `_check_table`)? Only the schema and the choice of columns know about
-orders; another kind of table needs another schema and the same steps.
+How a file is read and checked stands in `helpers.tables`; here stands what it must hold.
 """
 
-import codecs
-import csv
-import difflib
-import gzip
-import io
-import re
-import reprlib
-import textwrap
-import zlib
-from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
-BLOCK = 1 << 20  # bytes looked at together
-MAX_EXPANDED = 10**9  # bytes: a compressed file may always grow to this size,
-MAX_EXPANSION = 100  # or to this many times its own, whichever is more
-SHOWN = 5  # bad lines quoted in a message; the others are counted
+from helpers.tables import SHOWN, fault, first_lines, read_amounts, read_dates, read_ids, read_table
+from helpers.text import InputError
+
+__all__ = ["InputError", "read_flows", "read_orders"]
+
 LARGEST = 1e12  # a quantity, price or revenue beyond this is a slip; sums stay exact to the penny
-
-KINDS = {
-    b"PK\x03\x04": "an Excel workbook or a zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"PAR1": "a Parquet file",
-    b"%PDF": "a PDF",
-    b"BZh": "compressed with bzip2",
-    b"\xfd7zXZ": "compressed with xz",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-
-# What to write in place of a cell that looks like this.
-HINTS = {
-    r"^\s*$": "Fill the blank cells in or remove those lines.",
-    r"\d,\d": "Write decimals with a point and thousands without a comma: 12.50, 1234.50.",
-    r"[$€£¥]": "Remove the currency sign: 12, not $12.",
-    r"^\d\d?[-/.]\d\d?[-/.]\d\d": "Is the order of day and month ambiguous or mixed? "
-    "Write every date as YYYY-MM-DD.",
-}
-
-# What makes a date into its format; a format that begins with a day is also tried month first.
-DATE_PARTS = {
-    r"^\d{4}([-/.])\d\d?\1\d\d?(?!\d)": r"%Y\1%m\1%d",
-    r"^\d\d?([-/.])\d\d?\1\d{4}(?!\d)": r"%d\1%m\1%Y",
-    r"^\d\d?([-/.])\d\d?\1\d\d(?!\d)": r"%d\1%m\1%y",
-    r"(Z|[-+]\d\d(:?\d\d)?)$": "%z",
-    r"\d\d?(?=:\d\d.* ?[AP]M$)": "%I",
-    r"[AP]M$": "%p",
-    r"(?<=:\d\d:)\d\d\.\d+": "%S.%f",
-    r"(?<=:\d\d:)\d\d": "%S",
-    r"\d\d?:\d\d": "%H:%M",
-    r"(?<=%I:)\d\d": "%M",
-}
+LARGEST_FLOW = 1e15  # bytes, packets or seconds of one flow beyond this are a slip
 
 
 def _plausible(dates):
@@ -91,26 +46,39 @@ ORDERS = pa.DataFrameSchema(
             pa.Check(_plausible, error="a date from 1900 to tomorrow"),
             description="a date, all written one way, best YYYY-MM-DD",
         ),
-        "revenue": _number(required=False),
+        "revenue": _number(
+            required=False,
+            metadata={"instead": "Columns for quantity and unit_price will do instead of revenue."},
+        ),
         "quantity": _number(required=False),
         "unit_price": _number(required=False),
     }
 )
 
 
-class InputError(ValueError):
-    """
-    A file that cannot be used as it is; the message says what is wrong, where, and what to do.
+def _amount(**options):
+    """Return a column of numbers from 0 up, where none may be known."""
+    in_range = pa.Check.in_range(0, LARGEST_FLOW, error=f"a number from 0 to {LARGEST_FLOW:,.0f}")
+    return pa.Column(float, in_range, nullable=True, **options)
 
-    Each line of the message is one problem and begins with the file's name. Line numbers are
-    those of the file, its first line being 1.
 
-    Examples
-    --------
-    >>> read_orders("nowhere/orders.csv")
-    Traceback (most recent call last):
-    helpers.inputs.InputError: orders.csv: there is no folder 'nowhere'. Check the path.
-    """
+FLOWS = pa.DataFrameSchema(
+    {
+        "bytes_sent": _amount(),
+        "bytes_received": _amount(),
+        "duration": _amount(),
+        "packets_sent": _amount(required=False),
+        "packets_received": _amount(required=False),
+        "ip_address": pa.Column(str, nullable=True, required=False),
+        "timestamp": pa.Column(
+            "datetime64[us]",
+            pa.Check(_plausible, error="a date from 1900 to tomorrow"),
+            description="a date with its time, all written one way, best YYYY-MM-DD HH:MM:SS",
+            required=False,
+        ),
+        "label": pa.Column(str, nullable=True, required=False),
+    }
+)
 
 
 def read_orders(path, *, columns=None):
@@ -157,21 +125,12 @@ def read_orders(path, *, columns=None):
     """
     path = Path(path)
     columns = dict(columns or {})
-    _check_names(path, columns, ORDERS)
     if "revenue" in columns and columns.keys() & {"quantity", "unit_price"}:
-        raise _fault(
+        raise fault(
             path, ["columns= gives revenue and also quantity or unit_price. Leave one out."]
         )
-
-    _check_bytes(path)
-    header = _header(path)
-    names = _order_names(header, columns)
-    _check_header(path, header, names)
-    cells = _cells(path, names)
-
-    read = {"customer_id": _ids, "order_id": _ids, "order_date": _dates}
-    table = pd.DataFrame({name: read.get(name, _numbers)(cells[name]) for name in names})
-    _check_table(path, table, ORDERS, cells, names)
+    read = {"customer_id": read_ids, "order_id": read_ids, "order_date": read_dates}
+    table, names = read_table(path, ORDERS, columns, _order_names, read)
 
     if "revenue" not in table:
         signed = table["quantity"] * table["unit_price"]
@@ -179,12 +138,86 @@ def read_orders(path, *, columns=None):
         sale = (table["quantity"] > 0) & (table["unit_price"] > 0)
         table = table.assign(revenue=signed.where(sale, 0 - signed.abs()))
     if not (table["revenue"] > 0).any():
-        own = " times ".join(repr(names[name]) for name in list(names)[3:])
+        amounts = [name for name in names if name not in read]
+        own = " times ".join(repr(names[name]) for name in amounts)
         problem = f"none of the {len(table):,} lines has a revenue above 0 in {own}."
-        raise _fault(path, [f"{problem} Check that this is the right column, and its sign."])
+        raise fault(path, [f"{problem} Check that this is the right column, and its sign."])
     table = table[["customer_id", "order_id", "order_date", "revenue"]].reset_index(drop=True)
     # Each id stored once: a tenth of the memory, and grouping by it takes no comparing of text.
     return table.astype({"customer_id": "category", "order_id": "category"})
+
+
+def read_flows(path, *, columns=None):
+    r"""
+    Network flows from a CSV file, every one of them, checked.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` or ``.csv.gz`` file with a header: UTF-8, commas, decimal points. A compressed
+        file may expand to 1 GB or to 100 times its size, whichever is more.
+    columns : dict, optional
+        The file's own name for a standard name, e.g. ``{"bytes_sent": "src_bytes"}``. The standard
+        names are "bytes_sent", "bytes_received" and "duration" (seconds), and, where the file has
+        them, "packets_sent" with "packets_received", "ip_address" (of the source), "timestamp" and
+        "label". A name left out stands for itself; an empty name leaves its column unread.
+
+    Returns
+    -------
+    DataFrame of shape (n_flows, 3 to 8)
+        The standard columns, in the order above and the file's order of rows: numbers as float,
+        "timestamp" as datetime64 without a time zone (UTC if it had one), "ip_address" and "label"
+        as categories of text. A cell that is blank, or "-", "NA", "NaN", "null" or the like, is
+        missing.
+
+    Raises
+    ------
+    InputError
+        If the file is not such a table: see ``read_orders``. Numbers must be finite and not
+        negative, and a direction without packets cannot have bytes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> text = "src_bytes,bytes_received,duration,service\n120,4500,0.25,http\n60,-,0,dns\n"
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "flows.csv")
+    ...     _ = path.write_text(text)
+    ...     read_flows(path, columns={"bytes_sent": "src_bytes"})
+       bytes_sent  bytes_received  duration
+    0       120.0          4500.0      0.25
+    1        60.0             NaN      0.00
+    """
+    path = Path(path)
+    read = {"ip_address": read_ids, "label": read_ids, "timestamp": read_dates}
+    numbers = dict.fromkeys(FLOWS.columns.keys() - read.keys(), read_amounts)
+    table, names = read_table(path, FLOWS, dict(columns or {}), _flow_names, numbers | read)
+    for way in ("sent", "received"):
+        packets, size = f"packets_{way}", f"bytes_{way}"
+        bad = table.index[(table[packets] == 0) & (table[size] > 0)] if packets in table else []
+        if len(bad):
+            where = first_lines([f"line {line}" for line in bad[:SHOWN]], len(bad))
+            problem = f"bytes in {names[size]!r} without a packet in {names[packets]!r}: {where}."
+            remedy = f'Correct or remove them, or read no packets: columns={{"{packets}": ""}}.'
+            raise fault(path, [f"{problem} {remedy}"])
+    categories = {name: "category" for name in ("ip_address", "label") if name in table}
+    return table.reset_index(drop=True).astype(categories)
+
+
+def _flow_names(header, columns):
+    """Return the file's own name of each column to read, by standard name."""
+    names = {name: columns.get(name, name) for name in FLOWS.columns}
+    packets = {"packets_sent", "packets_received"}
+    absent = {
+        name
+        for name, column in FLOWS.columns.items()
+        if not column.required and not columns.get(name) and (name in columns or name not in header)
+    }
+    if any(columns.get(name) for name in packets):
+        absent -= packets
+    elif absent & packets:  # one direction alone says little
+        absent |= packets
+    return {name: own for name, own in names.items() if name not in absent}
 
 
 def _order_names(header, columns):
@@ -199,225 +232,3 @@ def _order_names(header, columns):
     else:
         del names["quantity"], names["unit_price"]
     return names
-
-
-def _fault(path, problems):
-    """Return the error that lists the problems, one a line."""
-    return InputError("\n".join(f"{path.name}: {problem}" for problem in problems))
-
-
-def _first(notes, total):
-    """Join the first few notes and say how many there are."""
-    return ", ".join(notes) + f" ({total:,} in all)"
-
-
-def _nearest(name, known):
-    """Return a remark on the known name most like this one, if any is."""
-    folded = {str(one).casefold(): one for one in known}
-    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
-    return f" (nearest: {folded[close[0]]!r})" if close else ""
-
-
-def _check_names(path, columns, schema):
-    """Refuse standard names that the schema does not have."""
-    unknown = sorted(str(name) for name in columns.keys() - schema.columns.keys())
-    if unknown:
-        problems = [
-            f"columns= has no {name!r}{_nearest(name, schema.columns)}." for name in unknown
-        ]
-        raise _fault(path, [*problems, f"columns= knows {', '.join(schema.columns)}."])
-
-
-def _open(path):
-    """Open the file's bytes, decompressed if they are gzip, whatever the name says."""
-    return gzip.open(path) if _is_gzip(path) or path.suffix == ".gz" else path.open("rb")
-
-
-def _is_gzip(path):
-    """Whether the file begins as a gzip file does."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _check_file(path):
-    """Refuse a path that is not a file."""
-    if path.is_dir():
-        raise _fault(path, ["this is a folder. Give the path of one CSV file in it."])
-    if not path.parent.is_dir():
-        raise _fault(path, [f"there is no folder '{path.parent}'. Check the path."])
-    if not path.is_file():
-        near = _nearest(path.name, (other.name for other in path.parent.iterdir()))
-        raise _fault(path, [f"no such file in '{path.parent}'{near}. Check the name."])
-
-
-def _check_bytes(path):
-    """Refuse, a block at a time, what is not UTF-8 text of a sensible size."""
-    _check_file(path)
-    limit = max(MAX_EXPANDED, MAX_EXPANSION * path.stat().st_size)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    size, lines, block = 0, 1, b" "
-    try:
-        with _open(path) as file:
-            while block:
-                block = file.read(BLOCK)
-                kind = next((KINDS[magic] for magic in KINDS if block.startswith(magic)), None)
-                if kind and not size:
-                    raise _fault(path, [f"this is {kind}, not CSV. Save it as 'CSV UTF-8'."])
-                if b"\0" in block:
-                    line = lines + block.count(b"\n", 0, block.index(b"\0"))
-                    problem = f"line {line} has NUL bytes: not text, or UTF-16."
-                    raise _fault(path, [f"{problem} Save it as 'CSV UTF-8'."])
-                decoder.decode(block, final=not block)
-                lines += block.count(b"\n")
-                size += len(block)
-                if size > limit:
-                    problem = f"expands to more than {limit:,} bytes, like a decompression bomb."
-                    raise _fault(path, [f"{problem} Decompress it yourself if you trust it."])
-    except UnicodeDecodeError as error:
-        # The decoder may have kept the first bytes of a character from the block before.
-        where = size + len(block) - len(error.object) + error.start
-        line = lines + error.object.count(b"\n", 0, error.start)
-        problem = f"not UTF-8 at byte {where:,} (0x{error.object[error.start]:02X}) on line {line}"
-        remedy = "Save it as 'CSV UTF-8', or: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv"
-        raise _fault(path, [f"{problem}; probably Windows-1252 (Latin-1). {remedy}"]) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        if not _is_gzip(path):
-            problem = f"not compressed, whatever its name says. Rename it to {path.stem}."
-            raise _fault(path, [problem]) from None
-        problem = f"the compressed file is damaged or cut short ({error})."
-        raise _fault(path, [f"{problem} Copy or download it again."]) from None
-    except OSError as error:
-        raise _fault(path, [f"cannot be read ({error.strerror}). Check its permissions."]) from None
-
-
-def _records(path):
-    """Yield the first line number and the fields of each record that is not blank."""
-    with _open(path) as file:
-        reader = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
-        line = 1
-        try:
-            for fields in reader:
-                if fields:
-                    yield line, fields
-                line = reader.line_num + 1
-        except csv.Error as error:
-            problem = f"the record that begins on line {line} is not CSV ({error})."
-            remedy = 'Close every quote; write a quote inside quotes twice: "5"" pipe".'
-            raise _fault(path, [f"{problem} {remedy}"]) from None
-
-
-def _header(path):
-    """Return the names in the first record, without surrounding blanks."""
-    _, header = next(_records(path), (0, []))
-    return [name.strip() for name in header]
-
-
-def _check_header(path, header, names):
-    """Refuse a header without these names, or with one name twice."""
-    if not header:
-        raise _fault(path, ["the file is empty. Export it again, with a header line."])
-    has = "The file has: " + textwrap.shorten(", ".join(header), 300)
-    separator = next((mark for mark in ";\t|" if mark in header[0]), None)
-    if len(header) == 1 and separator:
-        remedy = "Save it separated by commas, with decimal points."
-        raise _fault(path, [f"the header is split by {separator!r}, not by commas. {remedy}"])
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    problems = [f"two columns are called {name!r}. Rename or remove one." for name in twice]
-    wanted = list(names.values())
-    shared = sorted({own for own in wanted if wanted.count(own) > 1})
-    problems += [f"column {own!r} is asked for twice. Give each name its own." for own in shared]
-    missing = {name: own for name, own in names.items() if own not in header}
-    problems += [f"no column {own!r}{_nearest(own, header)}." for own in missing.values()]
-    if missing:
-        example = ", ".join(f'"{name}": "..."' for name in missing)
-        problems += [f"{has}. Say which is which: columns={{{example}}}"]
-    if "revenue" in missing:
-        problems += ["Columns for quantity and unit_price will do instead of revenue."]
-    if problems:
-        raise _fault(path, problems)
-
-
-def _cells(path, names):
-    """Return the text of these columns, indexed by line number in the file."""
-    records = _records(path)
-    _, header = next(records)
-    header = [name.strip() for name in header]
-    wanted = itemgetter(*(header.index(own) for own in names.values()))
-    # Order lines repeat themselves: keeping each text once takes half the memory.
-    once: dict[str, str] = {}
-    lines, rows, ragged = [], [], []
-    for line, fields in records:
-        if len(fields) == len(header):
-            lines.append(line)
-            texts = wanted(fields)
-            rows.append(tuple(map(once.setdefault, texts, texts)))
-        else:
-            ragged.append((line, len(fields)))
-    if ragged:
-        notes = [f"line {line} has {count}" for line, count in ragged[:SHOWN]]
-        problem = f"the header has {len(header)} fields, but {_first(notes, len(ragged))}."
-        too_many = any(count > len(header) for _, count in ragged)
-        too_few = any(count < len(header) for _, count in ragged)
-        remedies = too_many * ['Put quotes around a comma inside a field: "a, b".']
-        remedies += too_few * ["Complete lines that were cut off, or remove them."]
-        raise _fault(path, [" ".join([problem, *remedies])])
-    if not rows:
-        raise _fault(path, ["a header and nothing below it. Export it again, with its rows."])
-    return pd.DataFrame(rows, index=lines, columns=list(names), dtype="str")
-
-
-def _ids(text):
-    """Return ids as text, missing where blank."""
-    text = text.str.strip()
-    return text.where(text != "")
-
-
-def _numbers(text):
-    """Return numbers, missing where the text is none."""
-    return pd.to_numeric(text, errors="coerce").astype(float)
-
-
-def _dates(text):
-    """Return dates in the one format that fits most of them, missing where it does not."""
-    # pandas takes "now" and "today" for dates.
-    text = text.str.strip().where(text.str.contains(r"\d", regex=True), "")
-    formats = {form for sample in text.drop_duplicates().head(20) for form in _formats(sample)}
-    readings = [
-        pd.to_datetime(text, format=form, errors="coerce", utc=True).dt.tz_localize(None)
-        for form in sorted(formats)
-    ]
-    if not readings:
-        return pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
-    most = max(reading.count() for reading in readings)
-    best, *rivals = [reading for reading in readings if reading.count() == most]
-    for rival in rivals:  # day first and month first: only what they agree on is known
-        best = best.where(best == rival)
-    return best.dt.as_unit("us")
-
-
-def _formats(sample):
-    """Return the formats that a date may be written in: none, one, or day and month both ways."""
-    form = sample.replace("%", "")
-    for part, directive in DATE_PARTS.items():
-        form = re.sub(part, directive, form, count=1)
-    if not re.fullmatch(r"(%\w[-/.]){2}%\w([ T]%[HI]:%M(:%S(\.%f)?)?( ?%p)?(%z)?)?", form):
-        return set()
-    both_ways = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
-    return {form, both_ways} if form.startswith("%d") else {form}
-
-
-def _check_table(path, table, schema, cells, names):
-    """Refuse a table, indexed by line number, that the schema refuses; quote the file's cells."""
-    try:
-        schema.validate(table, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        problems = []
-        for (name, check), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
-            need = schema.columns[name].description if check == "not_nullable" else check
-            bad = cells[name].loc[sorted(cases["index"].dropna())]
-            shown = bad.head(SHOWN)
-            notes = [f"line {line} has {reprlib.repr(cell)}" for line, cell in shown.items()]
-            where = f": {_first(notes, len(bad))}" if notes else ""
-            hints = [hint for like, hint in HINTS.items() if any(re.search(like, x) for x in shown)]
-            problems.append(" ".join([f"column {names[name]!r} needs {need}{where}.", *hints]))
-        raise _fault(path, problems) from None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from helpers import inputs
+from helpers import tables as csv_tables
 from helpers.inputs import ORDERS, InputError, read_orders
 
 HEADER = "customer_id,order_id,order_date,revenue\n"
@@ -143,9 +144,8 @@ def test_the_parts_of_revenue_win_only_when_the_map_names_them(save, parts):
         (GOOD.replace("\n", "\n\n") + "\n", "orders.csv"),
         (GOOD.removesuffix("\n"), "orders.csv"),
         (gzip.compress(GOOD.encode("utf-8-sig")), "orders.csv.gz"),
-        (gzip.compress(GOOD.encode()), "orders.csv"),
     ],
-    ids=["BOM", "CRLF", "blank lines", "no last newline", "gzip with BOM", "gzip by content"],
+    ids=["BOM", "CRLF", "blank lines", "no last newline", "gzip with BOM"],
 )
 def test_ways_to_write_the_same_file(save, content, name):
     assert_frame_equal(read_orders(str(save(content, name))), read_orders(save(GOOD, "good.csv")))
@@ -222,7 +222,7 @@ def test_unreadable_file_is_refused(save, monkeypatch):
     def forbid(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(inputs, "_open", forbid)
+    monkeypatch.setattr(csv_tables, "_open", forbid)
     assert "Permission denied" in refusal(path)
 
 
@@ -245,6 +245,7 @@ ZIPPED = gzip.compress((GOOD + "008,A2,2024-01-31,4.5\n" * 9).encode())
         (ZIPPED[:15] + b"\xff" * 9 + ZIPPED[24:], "orders.csv.gz", ["damaged or cut short"]),
         (ZIPPED[:10] + b"\xff" * 99, "orders.csv.gz", ["damaged or cut short (Error -3"]),
         (GOOD, "orders.csv.gz", ["not compressed", "Rename it to orders.csv."]),
+        (ZIPPED, "orders.csv", ["compressed with gzip", "Rename it to orders.csv.gz."]),
         (
             GOOD.encode() + "José".encode("cp1252"),
             "orders.csv",
@@ -265,6 +266,7 @@ ZIPPED = gzip.compress((GOOD + "008,A2,2024-01-31,4.5\n" * 9).encode())
         "gzip damaged",
         "gzip not decodable",
         "not gzip",
+        "gzip by another name",
         "not UTF-8 at the very end",
     ],
 )
@@ -276,7 +278,7 @@ def test_what_is_not_text_is_refused(save, content, name, fragments):
 @pytest.mark.parametrize("block", [1, 2, 7, 1 << 20])
 def test_encoding_fault_is_found_wherever_blocks_end(save, monkeypatch, block):
     "The header has 40 bytes, the good line 23 (its é has two) and 'Ren' 3: byte 66, from 0."
-    monkeypatch.setattr(inputs, "BLOCK", block)
+    monkeypatch.setattr(csv_tables, "BLOCK", block)
     path = save(
         f"{HEADER}Zoé,A1,2024-01-31,4.5\n".encode() + "René,A2,2024-01-31,1\n".encode("cp1252")
     )
@@ -289,9 +291,9 @@ def test_encoding_fault_is_found_wherever_blocks_end(save, monkeypatch, block):
 def test_decompression_bomb_is_refused_without_holding_it(save, monkeypatch):
     "50 MB from 50 kB; the limit is 4 MB, and a block is 1 MB."
     path = save(gzip.compress(b"x,y\n" * 12_500_000, compresslevel=1), "orders.csv.gz")
-    assert path.stat().st_size * inputs.MAX_EXPANSION < 50e6
-    monkeypatch.setattr(inputs, "MAX_EXPANDED", 4_000_000)
-    monkeypatch.setattr(inputs, "MAX_EXPANSION", 1)
+    assert path.stat().st_size * csv_tables.MAX_EXPANSION < 50e6
+    monkeypatch.setattr(csv_tables, "MAX_EXPANDED", 4_000_000)
+    monkeypatch.setattr(csv_tables, "MAX_EXPANSION", 1)
     tracemalloc.start()
     try:
         assert "expands to more than 4,000,000 bytes" in refusal(path)
@@ -306,8 +308,8 @@ def test_decompression_bomb_is_refused_without_holding_it(save, monkeypatch):
     ids=["dense, past the floor", "small, past the ratio"],
 )
 def test_a_file_is_a_bomb_only_past_both_limits(save, monkeypatch, floor, ratio):
-    monkeypatch.setattr(inputs, "MAX_EXPANDED", floor)
-    monkeypatch.setattr(inputs, "MAX_EXPANSION", ratio)
+    monkeypatch.setattr(csv_tables, "MAX_EXPANDED", floor)
+    monkeypatch.setattr(csv_tables, "MAX_EXPANSION", ratio)
     path = save(gzip.compress((GOOD + "008,A2,2024-01-31,4.5\n" * 99).encode()), "orders.csv.gz")
     assert len(read_orders(path)) == 100
 
@@ -375,7 +377,7 @@ def test_ragged_lines_are_counted_and_the_first_are_named(save):
     message = refusal(save(HEADER + "\n".join(rows)))
     assert "header has 4 fields, but line 5001 has 5, line 10001 has 2" in message
     assert "(20 in all)" in message
-    assert message.count("line ") == inputs.SHOWN
+    assert message.count("line ") == csv_tables.SHOWN
     assert 'Put quotes around a comma inside a field: "a, b"' in message
 
 
@@ -489,7 +491,7 @@ def test_all_columns_are_reported_at_once_under_their_own_names(save):
 def test_only_the_first_bad_lines_are_quoted_and_briefly(save):
     "Six bad lines, five shown; a cell of 999 letters does not fill the screen."
     message = refusal(save(HEADER + f"c,o,2024-01-01,{'x' * 999}\n" * 6))
-    assert message.count("line ") == inputs.SHOWN
+    assert message.count("line ") == csv_tables.SHOWN
     assert "(6 in all)" in message
     assert len(message) < 400
 
@@ -518,7 +520,7 @@ order_lines = st.tuples(
     st.datetimes(pd.Timestamp(1900, 1, 1), pd.Timestamp(2025, 1, 1)),
     st.floats(-inputs.LARGEST, inputs.LARGEST).map(lambda value: round(value, 4)),
 )
-tables = st.lists(order_lines, min_size=1, max_size=20).filter(
+order_tables = st.lists(order_lines, min_size=1, max_size=20).filter(
     lambda lines: any(line[0] for line in lines) and any(line[-1] > 0 for line in lines)
 )
 
@@ -532,7 +534,7 @@ def write(path, lines):
 
 
 @settings(deadline=None)
-@given(tables)
+@given(order_tables)
 def test_what_is_written_is_read(lines):
     "Equal in value and in order, whatever the ids hold."
     written = [(c, o, f"{date:%Y-%m-%d %H:%M:%S.%f}", repr(value)) for c, o, date, value in lines]
@@ -548,7 +550,7 @@ def test_what_is_written_is_read(lines):
 
 
 @settings(deadline=None)
-@given(tables, st.data())
+@given(order_tables, st.data())
 def test_one_bad_cell_is_reported_on_its_line(lines, data):
     "The text before the cell says how many lines came before its record."
     good = [(c, o, f"{date:%Y-%m-%d}", repr(value)) for c, o, date, value in lines]
