@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from helpers.inputs import InputError
+from helpers.text import InputError
 from helpers.selection import choose_k, fit_kmeans, sweep_k
 
 RFM = ["recency", "frequency", "monetary"]

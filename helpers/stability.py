@@ -109,7 +109,9 @@ def no_structure_control(X, *, random_state=None):
     replaced by the values of ``X`` in the same order (a Gaussian copula). What clustering finds
     here, it finds without any groups being there: the level that a result has to beat. Groups
     that show in the histogram of a single feature are in the control too, so it asks for more
-    than that: values that belong together.
+    than that: values that belong together. Whatever ties features together besides their rank
+    correlation is lost along with the groups: a curve, or a spread that grows with another
+    feature. So a single cloud of such a shape beats its control as well.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ def assert_page_agrees_with_exports(out, n_segments=None):
         r"Of (.+?), the largest part.*The parts add up to (.+?)\. This", text
     ).groups()
     assert of_budget == total
-    assert ("There are clear clusters" in text) != ("There are no clear clusters" in text)
+    assert ("There is clear structure" in text) != ("There are no clear clusters" in text)
     assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
 
     model = export.read_model(out / "customer_segmenter.skops", trusted=[CustomerSegmenter])
@@ -90,7 +90,7 @@ def test_with_its_defaults_the_chapter_finds_the_truth(tmp_path, monkeypatch):
     result = run_segmentation(tmp_path / "out", monkeypatch)
     assert result.exit_code == 0, result.output
     text, table, _ = assert_page_agrees_with_exports(tmp_path / "out", len(SHOPPERS))
-    assert "There are clear clusters" in text
+    assert "There is clear structure" in text
     truth = pd.read_csv(ROOT / "data/ecommerce_customers_truth.csv", index_col="customer_id")
     found = table.set_index("customer_id")["segment"]
     assert set(found) == set(SHOPPERS.index)

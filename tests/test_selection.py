@@ -22,6 +22,7 @@ from helpers.selection import (
     clustering_evidence,
     control_silhouettes,
     fit_kmeans,
+    is_clear,
     sweep_k,
 )
 
@@ -364,26 +365,55 @@ def uniform_recency(n, seed):
     return np.column_stack([rng.integers(1, 366, n), orders, money])
 
 
-def margin(customers, n_clusters):
-    """By how much k-means is better than on the best of eight controls."""
-    X = StandardScaler().fit_transform(np.log1p(np.asarray(customers, dtype=float)))
+def fan(n, seed):
+    "One cloud whose spread grows with its size"
+    rng = np.random.default_rng(seed)
+    size = rng.uniform(size=n)
+    return np.column_stack([size, size * rng.normal(size=n), size * rng.normal(size=n)])
+
+
+def parabola(n, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    return np.column_stack([x, x**2 + rng.normal(0, 0.3, n)])
+
+
+def found_clear(X, n_clusters):
+    """Whether k-means is clearly better than on eight controls."""
+    X = StandardScaler().fit_transform(X)
     labels = fit_kmeans(X, n_clusters, random_state=0).labels_
     controls = control_silhouettes(X, n_clusters, n_controls=8, random_state=0)
     assert controls.shape == (8,)
-    return clustering_evidence(X, labels, random_state=0)["silhouette"] - controls.max()
+    return is_clear(clustering_evidence(X, labels, random_state=0)["silhouette"], controls)
+
+
+def log(customers):
+    return np.log1p(np.asarray(customers, dtype=float))
 
 
 @pytest.mark.parametrize("n", [200, 2000])
 @pytest.mark.parametrize("customers", [one_crowd, lognormal_amounts, uniform_recency])
 def test_without_groups_no_number_of_clusters_is_clear(customers, n):
     for n_clusters in (2, 3, 5):
-        assert margin(customers(n, 0), n_clusters) < CLEAR_MARGIN
+        assert not found_clear(log(customers(n, 0)), n_clusters)
 
 
 @pytest.mark.parametrize("n", [200, 2000])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_five_real_groups_are_clear(n, seed):
-    assert margin(shop(n, seed), 5) > CLEAR_MARGIN
+    assert found_clear(log(shop(n, seed)), 5)
+
+
+@pytest.mark.parametrize("cloud", [fan, parabola])
+def test_one_curved_or_fanning_cloud_is_clear_too_as_the_docstring_warns(cloud):
+    assert found_clear(cloud(800, 0), 3)
+
+
+def test_clear_is_above_the_best_control_by_the_margin():
+    controls = np.array([0.25, 0.5, 0.375])
+    assert is_clear(0.5 + CLEAR_MARGIN + 1e-9, controls) is True
+    assert is_clear(0.5 + CLEAR_MARGIN - 1e-9, controls) is False
+    assert is_clear(np.float64(0.9), list(controls)) is True
 
 
 def test_controls_are_different_and_the_same_again_for_the_same_seed(scaled):
