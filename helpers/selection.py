@@ -11,7 +11,7 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from sklearn.utils import check_array, check_random_state
 from threadpoolctl import threadpool_limits
 
-from helpers.stability import STABLE, bootstrap_stability, no_structure_control
+from helpers.stability import STABLE, bootstrap_stability, is_noise, no_structure_control
 from helpers.weighted import binned_rows, distinct_rows
 
 # Above this many rows, restarts run on the occupied cells of a grid.
@@ -72,7 +72,8 @@ def clustering_evidence(X, labels, *, sample_size=2_000, random_state=None):
     ----------
     X : array of shape (n_samples, n_features)
     labels : int array of shape (n_samples,)
-        At least two clusters.
+        At least two clusters. Noise, the rows labelled -1, is left out: the measures are those of
+        the other rows, and look the better the more is called noise. Tell its share beside them.
     sample_size : int, default=2_000
         Rows on which the silhouette is computed, drawn from every cluster in proportion: the
         full one takes quadratic time. At 2,000 its standard error is about 0.005.
@@ -84,17 +85,31 @@ def clustering_evidence(X, labels, *, sample_size=2_000, random_state=None):
         "silhouette" (Rousseeuw 1987; -1 to 1, more is better) and its standard error
         "silhouette_se" (by a jackknife over 20 parts of the sample, since the rows share their
         distances), "davies_bouldin" (1979; less is better), "calinski_harabasz" (more is
-        better), "smallest_share" (of the rows, in the smallest cluster).
+        better), "smallest_share" (of all rows, in the smallest cluster).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two clusters, or as many as rows.
     """
     X = check_array(X, dtype=np.float64)
-    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    n_rows = len(X)
+    clusters, codes = np.unique(labels, return_inverse=True)
+    clustered = ~is_noise(clusters)[codes]
+    X = X[clustered]
+    _, codes, sizes = np.unique(codes[clustered], return_inverse=True, return_counts=True)
+    if not 2 <= len(sizes) < len(X):
+        raise ValueError(
+            f"{len(X):,} rows in {len(sizes):,} clusters, noise left out, cannot be judged: two "
+            "clusters are needed, and fewer than rows."
+        )
     silhouette, error = _sampled_silhouette(X, codes, sizes, sample_size, random_state)
     return {
         "silhouette": silhouette,
         "silhouette_se": error,
         "davies_bouldin": davies_bouldin_score(X, codes),
         "calinski_harabasz": calinski_harabasz_score(X, codes),
-        "smallest_share": sizes.min() / len(X),
+        "smallest_share": sizes.min() / n_rows,
     }
 
 

@@ -25,7 +25,8 @@ def bootstrap_stability(estimator, X, n_boot=100, *, labels=None, random_state=N
     original cluster is compared, on those rows, with the most similar new cluster [1]_.
     Below .6 a cluster should not be trusted, from .75 on it is stable, from .85 on highly so.
     Stable is not real: one elongated cloud cut in two comes back every time. Compare with
-    ``no_structure_control``.
+    ``no_structure_control``. Noise, the rows labelled -1, is no cluster: it is neither judged nor
+    matched, but a row that joins it or leaves it costs its cluster similarity.
 
     Parameters
     ----------
@@ -39,12 +40,17 @@ def bootstrap_stability(estimator, X, n_boot=100, *, labels=None, random_state=N
         The clustering to judge, so that the result can carry its names; by default that of the
         estimator on ``X``.
     random_state : int, RandomState instance or None, default=None
-        Draws the samples and, where the estimator takes one, seeds each of its fits.
+        Draws the samples and, where the estimator or a step of it takes one, seeds each fit.
 
     Returns
     -------
     Series of shape (n_clusters,)
         Mean similarity, 0 to 1, indexed by the label of the cluster.
+
+    Raises
+    ------
+    ValueError
+        If samples of the rows cannot hold the clusters, or all rows are noise.
 
     References
     ----------
@@ -63,21 +69,34 @@ def bootstrap_stability(estimator, X, n_boot=100, *, labels=None, random_state=N
 def _mean_jaccard(estimator, X, n_boot, labels, rng):
     """Mean over bootstrap samples of each cluster's similarity with its best match."""
     clusters, codes = np.unique(labels, return_inverse=True)
+    is_cluster = ~is_noise(clusters)
+    if not is_cluster.any():
+        raise ValueError(
+            f"All {len(X):,} rows are noise (label -1), so there is no cluster to judge. Let the "
+            "estimator find larger or looser clusters."
+        )
 
     distinct = distinct_rows(X)[2]
     similarity = np.zeros(len(clusters))
     drawn_in = np.zeros(len(clusters))
     for _ in range(n_boot):
-        drawn = _draw(distinct, len(clusters), rng)
+        drawn = _draw(distinct, is_cluster.sum(), rng)
         again = _seeded(estimator, rng).fit_predict(X[drawn])
         present = np.unique(codes[drawn])
         overlap = contingency_matrix(codes[drawn], again)
         union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0) - overlap
-        similarity[present] += (overlap / union).max(axis=1)
+        found = ~is_noise(np.unique(again))
+        similarity[present] += (overlap / union)[:, found].max(axis=1, initial=0)
         drawn_in[present] += 1
     # A tiny cluster may miss a sample altogether; it is judged by the samples it is in.
     mean = np.divide(similarity, drawn_in, out=np.zeros_like(similarity), where=drawn_in > 0)
-    return pd.Series(mean, index=pd.Index(clusters, name="cluster"), name="stability")
+    stability = pd.Series(mean, index=pd.Index(clusters, name="cluster"), name="stability")
+    return stability[is_cluster]
+
+
+def is_noise(clusters):
+    """Whether each of these labels is that of noise, -1, as scikit-learn has it."""
+    return np.array([cluster == -1 for cluster in clusters], dtype=bool)
 
 
 def _draw(distinct, n_clusters, rng):
@@ -94,11 +113,10 @@ def _draw(distinct, n_clusters, rng):
 
 
 def _seeded(estimator, rng):
-    """Return an unfitted copy with a seed of its own, where it takes one."""
+    """Return an unfitted copy with seeds of its own, wherever it or a step of it takes one."""
     copy = clone(estimator)
-    if "random_state" in copy.get_params():
-        copy.set_params(random_state=rng.randint(2**31 - 1))
-    return copy
+    places = [name for name in copy.get_params() if name.split("__")[-1] == "random_state"]
+    return copy.set_params(**{name: rng.randint(2**31 - 1) for name in sorted(places)})
 
 
 def no_structure_control(X, *, random_state=None):

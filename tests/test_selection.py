@@ -128,6 +128,22 @@ def test_the_names_of_the_labels_do_not_matter(blobs):
     assert by_gaps == pytest.approx(by_number)
 
 
+def test_noise_is_left_out_but_counts_among_all_rows(blobs):
+    X, truth = blobs
+    with_noise = np.vstack([X, np.full((100, 2), 10.0)])
+    evidence = clustering_evidence(with_noise, np.append(truth, [-1] * 100), random_state=0)
+    without = clustering_evidence(X, truth, random_state=0)
+    assert evidence.pop("smallest_share") == 100 / 500
+    assert without.pop("smallest_share") == 100 / 400
+    assert evidence == without
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, -1, -1], [-1] * 4, [0, 1, 2, 3]])
+def test_what_is_not_two_clusters_at_least_has_no_evidence(labels):
+    with pytest.raises(ValueError, match=r"two clusters are needed, and fewer than rows\.$"):
+        clustering_evidence([[0.0], [1.0], [5.0], [6.0]], labels)
+
+
 @pytest.fixture(scope="module")
 def lopsided():
     """6,000 rows in three overlapping groups of 60, 30 and 10 %."""

@@ -5,12 +5,13 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_series_equal
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.cluster import DBSCAN, AgglomerativeClustering, BisectingKMeans, KMeans
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
-from sklearn.preprocessing import scale
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.validation import check_is_fitted
 
 from helpers.stability import HIGHLY_STABLE, bootstrap_stability, no_structure_control
@@ -118,6 +119,71 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another():
     )
     assert_series_equal(first, again)
     assert not first.equals(other)
+
+
+def test_the_seed_reaches_every_step_of_a_pipeline():
+    X = load_iris().data
+    estimator = make_pipeline(StandardScaler(), KMeans(4))
+    first, again, other = (
+        bootstrap_stability(estimator, X, 5, random_state=seed) for seed in (0, 0, 1)
+    )
+    assert_series_equal(first, again)
+    assert not first.equals(other)
+
+
+def test_a_pipeline_of_one_step_is_judged_as_the_step_alone():
+    X = load_iris().data
+    alone, piped = (
+        bootstrap_stability(estimator, X, 3, random_state=0)
+        for estimator in (KMeans(4), make_pipeline(KMeans(4)))
+    )
+    assert_series_equal(alone, piped)
+
+
+@pytest.mark.parametrize("random_state", [7, np.random.RandomState(7)])
+def test_seeds_of_the_estimators_own_are_replaced(random_state):
+    X = load_iris().data
+    plain, seeded = (
+        bootstrap_stability(BisectingKMeans(4, random_state=seed), X, 3, random_state=0)
+        for seed in (None, random_state)
+    )
+    assert_series_equal(plain, seeded)
+
+
+# Noise
+
+
+@pytest.fixture(scope="module")
+def with_noise(blobs):
+    """Three tight groups, and thirty points far from everything."""
+    X, truth = blobs
+    far = np.column_stack([np.arange(30) * 50.0 + 100, np.zeros(30)])
+    return np.vstack([X, far]), np.append(truth, np.full(30, -1))
+
+
+def test_noise_is_not_a_cluster(with_noise):
+    "Given and found: the groups come back, and what belongs to none is not judged"
+    X, truth = with_noise
+    stability = bootstrap_stability(DBSCAN(2.0), X, 10, random_state=0)
+    assert list(stability.index) == [0, 1, 2]
+    assert stability.min() > 0.95
+    given = bootstrap_stability(DBSCAN(2.0), X, 10, labels=truth, random_state=0)
+    assert list(given.index) == [0, 1, 2]
+    assert given.min() > 0.95
+
+
+def test_a_group_lost_to_noise_is_not_found_in_it():
+    "Jaccard with the noise would be 1, but noise belongs to no cluster"
+    X = np.arange(60.0)[:, None]
+    nothing_dense = DBSCAN(0.1)
+    labels = np.zeros(60, dtype=int)
+    assert bootstrap_stability(nothing_dense, X, 5, labels=labels).tolist() == [0]
+
+
+def test_nothing_but_noise_has_no_stability():
+    X = np.arange(10.0)[:, None]
+    with pytest.raises(ValueError, match=r"All 10 rows are noise \(label -1\)"):
+        bootstrap_stability(DBSCAN(0.1), X, 5)
 
 
 def test_the_estimator_is_not_fitted_and_not_changed(blobs):
