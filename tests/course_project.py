@@ -23,14 +23,16 @@ READ = """\
 from pathlib import Path
 
 from IPython.display import Markdown
+from myst_nb import glue
 
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 lines = Path(orders).read_text().split()
 if "bad" in lines:
     raise InputError(f"{orders}: line 2 is bad. Mend it.")
 Path(output_dir).mkdir(parents=True, exist_ok=True)
 Path(output_dir, "orders.csv").write_text("\\n".join(lines))
+glue("n_orders", f"{len(lines)}", display=False)
 Markdown(
     f"**{len(lines)} orders** in {n_segments} segments, {currency}, {columns}. "
     f"[orders.csv]({output_dir}/orders.csv)"
@@ -68,6 +70,36 @@ The parameters cell, says the marmalade.
 :::"""
 
 
+WELCOME = """\
+# Welcome
+
+Read [mini](../notebooks/mini.ipynb).
+
+Mini counts
+{glue:text}`../notebooks/mini.ipynb::n_orders:s` orders. It says so here.
+
+- mini has {glue:text}`../notebooks/mini.ipynb::n_orders:s` orders
+
+  and a second paragraph in its item
+- an item for everybody
+
+| chapter | orders |
+| --- | --- |
+| mini in the table | {glue:text}`../notebooks/mini.ipynb::n_orders:s` |
+| any | some |
+
+:::{note}
+A note for mini: {glue:text}`../notebooks/mini.ipynb::n_orders:s` orders.
+:::
+
+[Mini](../notebooks/mini.ipynb), a term
+: Defined by {glue:text}`../notebooks/mini.ipynb::n_orders:s` orders.
+
+A term for everybody
+: Defined by nothing.
+"""
+
+
 def chapter(*extra):
     """Notebook of the miniature chapter, with further cells at its end."""
     solution = {"tags": ["solution"]}
@@ -102,9 +134,7 @@ def make_project(folder, *extra):
         "format: jb-book\nroot: book/welcome\nchapters:\n"
         "  - file: notebooks/mini\n  - file: book/references\n"
     )
-    (folder / "book" / "welcome.md").write_text(
-        "# Welcome\n\nRead [mini](../notebooks/mini.ipynb)."
-    )
+    (folder / "book" / "welcome.md").write_text(WELCOME)
     (folder / "book" / "references.md").write_text("# References\n\n```{bibliography}\n```\n")
     (folder / "book" / "references.bib").write_text("")
     (folder / "data" / "orders.csv").write_text("a\nb\nc\n")

@@ -44,21 +44,21 @@ def test_parameters_are_listed_with_their_types_defaults_and_help(project):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["parameters", "mino"], "There is no chapter 'mino'. Did you mean mini? There are: mini."),
+        (["parameters", "mino"], "There is no chapter 'mino' (nearest: 'mini'). There are: mini."),
         (["refresh", "mino"], "There is no chapter 'mino'"),
         (["run", "mino", "--out", "out"], "There is no chapter 'mino'"),
         (["run", "mini"], "Missing option '--out'"),
-        (["run", "mini", "--out", "out", "-p", "n_segment=5"], "Did you mean n_segments?"),
+        (["run", "mini", "--out", "out", "-p", "n_segment=5"], "(nearest: 'n_segments')"),
         (["run", "mini", "--out", "out", "-p", "n_segments=five"], "n_segments takes int"),
         (["run", "mini", "--out", "out", "-p", "n_segments"], "write -p name=value"),
         (["run", "mini", "--out", "out", "-p", "share=1", "-p", "share=2"], "share=... is given"),
-        (["run", "mini", "--out", "out", "-p", "orders=data/order.csv"], "mean orders.csv?"),
+        (["run", "mini", "--out", "out", "-p", "orders=data/order.csv"], "(nearest: 'orders.csv')"),
         (["run", "mini", "--out", "out", "-p", "orders=data"], "is a folder"),
         (["run", "mini", "--out", "out", "-p", "orders=bad.csv"], "bad.csv: line 2 is bad"),
         (["run", "mini", "--out", "out", "-p", "output_dir=x"], "output_dir is set by --out"),
         (["run", "mini", "--out", "bad.csv"], "'bad.csv' is a file"),
         (["run", "mini", "--out", "notebooks"], "would overwrite"),
-        (["build", "sprung"], "There is no edition 'sprung'. Did you mean spring?"),
+        (["build", "sprung"], "There is no edition 'sprung' (nearest: 'spring')."),
         (["build", "--audience", "students"], "'students' is not one of"),
         (["build", "--jobs", "0"], "0 is not in the range"),
         (["bild"], "No such command"),
@@ -88,23 +88,84 @@ def test_a_run_says_what_it_does_and_what_it_wrote(project, monkeypatch):
     result = course("run", "mini", "-p", "orders=orders.csv", "-p", "currency=$", "--out", "../o/p")
     assert result.exit_code == 0
     assert "mini: cell 3 of 10: Reading\n" in result.output
-    assert result.output.endswith("  orders.csv\n  mini.ipynb\n")
-    assert sorted(path.name for path in (project / "o" / "p").iterdir()) == [
-        "mini.ipynb",
-        "orders.csv",
-    ]
-    assert "in 4 segments, $" in (project / "o" / "p" / "mini.ipynb").read_text()
+    assert result.output.endswith("  mini/orders.csv\n  mini.ipynb\n")
+    out = project / "o" / "p"
+    assert set(tree(out)) == {out / "mini.ipynb", out / "mini" / "orders.csv"}
+    text = (out / "mini.ipynb").read_text()
+    assert "in 4 segments, $" in text
+    assert "[orders.csv](mini/orders.csv)" in text
+
+
+def test_two_chapters_can_have_their_results_in_one_folder(project):
+    first = (project / "notebooks" / "mini.ipynb").read_text()
+    (project / "notebooks" / "second.ipynb").write_text(first)
+    (project / "data" / "two.csv").write_text("a\nb\n")
+    assert course("run", "mini", "--out", "out").exit_code == 0
+    assert course("run", "second", "-p", "orders=data/two.csv", "--out", "out").exit_code == 0
+    assert (project / "out" / "mini" / "orders.csv").read_text() == "a\nb\nc"
+    assert (project / "out" / "second" / "orders.csv").read_text() == "a\nb"
+
+
+def test_a_file_where_the_folder_of_the_exports_should_be_is_refused(project):
+    (project / "out").mkdir()
+    (project / "out" / "mini").write_text("a file")
+    result = course("run", "mini", "--out", "out")
+    assert result.exit_code == 2
+    assert "'out/mini' is a file" in result.output
+    assert tree(project / "out") == {project / "out" / "mini": b"a file"}
+
+
+def test_exports_outside_a_folder_of_their_own_are_refused_by_every_command(project):
+    notebook = project / "notebooks" / "mini.ipynb"
+    notebook.write_text(notebook.read_text().replace("exports/mini", "../results"))
+    before = tree(project)
+    for words in (["run", "mini", "--out", "out"], ["refresh"], ["build"]):
+        result = course(*words)
+        assert result.exit_code == 2
+        assert "mini: output_dir = '../results'" in result.output
+        assert tree(project) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("_toc.yml", "root: book/welcome\nchapters: [", "_toc.yml, line 2: "),
+        ("_toc.yml", "", "_toc.yml: 'root' key not found"),
+        ("_toc.yml", "- book/welcome", "_toc.yml: write name: value lines"),
+        ("_toc.yml", "format: jb-book\nroot: book/welcome\nchapters:", "_toc.yml: 'chapters' not"),
+        ("_toc.yml", "format: jb-book\nroot: book/welcome\ndefaults:", "_toc.yml: "),
+        ("_toc.yml", "format: jb-book\nroot: a\nroot: b", "_toc.yml, line 3: 'root' is given"),
+        ("_toc.yml", None, "_toc.yml cannot be read: "),
+        ("_config.yml", "title: [", "_config.yml, line 1: "),
+        ("_config.yml", "- title", "_config.yml: write name: value lines"),
+        ("_config.yml", "execute: [off]", "_config.yml: execute takes name: value lines"),
+        ("_config.yml", "parse: {myst_enable_extensions: [foo]}", "_config.yml: parse: "),
+        ("_config.yml", "parse: {myst_enable_extensions:}", "_config.yml: parse: "),
+        ("_config.yml", "title: a\ntitle: b", "_config.yml, line 2: 'title' is given twice"),
+    ],
+)
+def test_settings_of_the_book_that_cannot_be_read_are_refused(project, name, text, message):
+    if text is None:
+        (project / name).unlink()
+    else:
+        (project / name).write_text(text)
+    before = tree(project)
+    result = course("build")
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert tree(project) == before
 
 
 def test_a_failing_chapter_exits_1_and_leaves_an_earlier_run_as_it_was(project):
     (project / "out").mkdir()
-    (project / "out" / "orders.csv").write_text("earlier")
+    (project / "out" / "mini.ipynb").write_text("earlier")
     result = course("run", "mini", "-p", "n_segments=13", "--out", "out")
     assert result.exit_code == 1
     assert (
         "ValueError: 13 is unlucky\nWhat ran until then: _build/failed/mini.ipynb" in result.output
     )
-    assert tree(project / "out") == {project / "out" / "orders.csv": b"earlier"}
+    assert tree(project / "out") == {project / "out" / "mini.ipynb": b"earlier"}
 
 
 def test_the_same_run_elsewhere_gives_the_same_files(project):

@@ -2,7 +2,7 @@ import pytest
 from course_project import ROOT, make_project
 
 from helpers.course.edition import chapter_values, find_edition, read_edition
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_a_chapter_can_be_named_without_parameters(project):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("titel: x", "There is no setting 'titel'. Did you mean title? There are: name, title"),
+        ("titel: x", "There is no setting 'titel' (nearest: 'title'). There are: name, title"),
         ("base: /", "There is no setting 'base'"),
         ("1: x", "There is no setting 1"),
         ("name: ../up", "name takes lower-case letters, digits and single hyphens"),
@@ -59,8 +59,11 @@ def test_a_chapter_can_be_named_without_parameters(project):
         ("audience: pupils", "audience takes 'student', 'instructor' or 'reader', not 'pupils'"),
         ("chapters: [mini]", "chapters takes"),
         ("chapters: {mini: 3}", "chapters.mini takes"),
-        ("chapters: {mino: {}}", "There is no chapter 'mino'. Did you mean mini?"),
-        ("chapters: {mini: {n_segment: 3}}", "mini: There is no parameter 'n_segment'. Did you"),
+        ("chapters: {mino: {}}", "There is no chapter 'mino' (nearest: 'mini')."),
+        (
+            "chapters: {mini: {n_segment: 3}}",
+            "mini: There is no parameter 'n_segment' (nearest: 'n_segments')",
+        ),
         ("chapters: {mini: {n_segments: '3'}}", "mini: n_segments takes int, not '3'"),
         ("chapters: {mini: {currency: 5}}", "mini: currency takes str, not 5 (written before "),
         ("chapters: {mini: {orders: nowhere.csv}}", "mini: orders: there is no file 'nowhere.csv'"),

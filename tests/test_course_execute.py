@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -6,7 +7,7 @@ from course_project import make_project
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.course.execute import ChapterError, normalised, run_chapter, take, workspace
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_the_executed_notebook_is_valid_and_holds_no_trace_of_the_run(project, e
     notebook, _, _ = executed
     nbformat.validate(notebook)
     text = nbformat.writes(notebook)
-    for trace in ("papermill", "iopub", ".course-", str(project.parent), "start_time"):
+    for trace in ('"papermill":', "iopub", ".course-", str(project.parent), "start_time"):
         assert trace not in text
     assert notebook.metadata.kernelspec.name == "python3"
     assert [cell.id for cell in notebook.cells] == [f"cell-{n:02d}" for n in range(1, 11)]
@@ -139,12 +140,66 @@ def test_only_what_the_chapter_wrote_is_taken(tmp_path):
     (project / "notebooks" / "shared").mkdir()
     (project / "notebooks" / "shared" / "kept.txt").write_text("kept")
     with workspace(project, tmp_path) as folder:
-        done = run_chapter(project, "mini", {"output_dir": "."}, base=tmp_path, folder=folder)
+        done = run_chapter(project, "mini", {"output_dir": "mini"}, base=tmp_path, folder=folder)
         (folder / "notebooks" / ".ipynb_checkpoints").mkdir()
         (folder / "notebooks" / ".ipynb_checkpoints" / "x.txt").write_text("")
         files = take(done, tmp_path / "out", notebook=tmp_path / "out" / "mini.ipynb")
     assert [file.name for file in files] == ["orders.csv", "mini.ipynb"]
     assert (project / "notebooks" / "shared" / "kept.txt").is_file()
+
+
+CACHE = """\
+for folder in ("../data", "../data/public", "shared", "../book"):
+    Path(folder, "cache.csv").write_text("mine")"""
+
+
+def test_what_a_chapter_writes_beside_its_inputs_does_not_reach_the_project(tmp_path):
+    project = make_project(tmp_path / "p", new_code_cell(CACHE))
+    for folder in (project / "data" / "public", project / "notebooks" / "shared"):
+        folder.mkdir()
+        (folder / "kept.txt").write_text("kept")
+    _, files = run(project)
+    assert list(project.rglob("cache.csv")) == []
+    assert files == {"exports/mini/orders.csv": "a\nb\nc", "shared/cache.csv": "mine"}
+
+
+@pytest.mark.parametrize("place", ["results/mini", "exports/mini/", "./new"])
+def test_every_run_exports_anew_wherever_that_is(tmp_path, place):
+    seen = new_code_cell("print('seen', *Path('.').rglob('*.csv'))")
+    project = make_project(tmp_path / "p", seen)
+    path = project / "notebooks" / "mini.ipynb"
+    path.write_text(path.read_text().replace("exports/mini", place))
+    other = project / "notebooks" / "other.ipynb"
+    other.write_text(path.read_text().replace(place, "reports/other"))
+    (project / "notebooks" / "draft.ipynb").write_text("not yet a notebook")
+    (project / "notebooks" / "reports" / "other").mkdir(parents=True)
+    (project / "notebooks" / "reports" / "other" / "old.csv").write_text("old")
+    for _ in range(2):
+        with workspace(project, tmp_path) as folder:
+            done = run_chapter(project, "mini", {}, base=project, folder=folder)
+            files = take(done, project / "notebooks", notebook=tmp_path / "mini.ipynb")
+        assert [file.name for file in files] == ["orders.csv", "mini.ipynb"]
+        assert not files[0].is_symlink()
+        assert f"seen {Path(place, 'orders.csv')}\\n" in outputs(done.notebook)
+
+
+def test_an_export_of_another_chapter_can_be_given_as_input(project):
+    export = project / "notebooks" / "exports" / "mini" / "old.csv"
+    export.parent.mkdir(parents=True)
+    export.write_text("a\nb\n")
+    notebook, files = run(project, {"orders": "notebooks/exports/mini/old.csv"})
+    assert "**2 orders**" in outputs(notebook)
+    assert list(files) == ["exports/mini/orders.csv"]
+
+
+def test_a_folder_that_is_a_link_to_elsewhere_or_to_itself_is_looked_into(tmp_path):
+    project = make_project(tmp_path / "p")
+    (project / "data").rename(tmp_path / "disk")
+    (project / "data").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "again").symlink_to(tmp_path / "disk")
+    with workspace(project, tmp_path) as folder:
+        assert not (folder / "data").is_symlink()
+        assert [path.name for path in (folder / "data").iterdir()] == ["orders.csv"]
 
 
 def test_normalising_leaves_an_authors_notes_and_takes_a_runs_traces():

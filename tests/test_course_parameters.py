@@ -4,13 +4,13 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers.course.parameters import (
     Parameter,
+    exports_folder,
     read_notebook,
     read_parameters,
     read_values,
-    read_yaml,
     with_values,
 )
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 CELL = """\
 orders: str = "orders.csv"  # Input file: one line an order
@@ -136,9 +136,9 @@ def test_every_fault_is_told_at_once(known, tmp_path):
         values(known, tmp_path, k="four", curency="$", orders="ordres.csv")
     assert str(error.value).splitlines() == [
         "k takes int, not 'four' (0 lets the evidence choose).",
-        "There is no parameter 'curency'. Did you mean currency? There are: "
-        "orders, k, currency, share, columns, sizes, loud.",
-        "orders: there is no file 'ordres.csv'. Did you mean orders.csv?",
+        "There is no parameter 'curency' (nearest: 'currency'). There are: "
+        "orders, k, currency, share, columns, sizes and loud.",
+        f"orders: there is no file 'ordres.csv' in {tmp_path} (nearest: 'orders.csv').",
     ]
 
 
@@ -148,8 +148,22 @@ def test_a_folder_is_not_an_input_file(known, tmp_path):
 
 
 def test_an_input_file_that_is_not_given_is_looked_for_beside_the_notebook(known, tmp_path):
-    with pytest.raises(InputError, match=r"there is no file 'orders\.csv'"):
-        read_values(known, {}, base=tmp_path, notebooks=tmp_path)
+    with pytest.raises(InputError) as error:
+        read_values(known, {}, base=tmp_path / "other", notebooks=tmp_path)
+    assert str(error.value) == f"orders: there is no file 'orders.csv' in {tmp_path}."
+
+
+def test_the_folder_where_an_input_file_was_looked_for_is_named(known, tmp_path):
+    (tmp_path / "data").mkdir()
+    for text, folder in [
+        ("data/x.csv", f"in {tmp_path}/data."),
+        ("data/../data/x.csv", f"in {tmp_path}/data."),
+        ("date/x.csv", f": there is no folder {tmp_path}/date."),
+    ]:
+        with pytest.raises(InputError) as error:
+            values(known, tmp_path, orders=text)
+        assert str(error.value).endswith(folder)
+        assert f"{text!r}" in str(error.value)
 
 
 def test_an_input_file_is_optional_where_its_default_is_empty(tmp_path):
@@ -171,20 +185,24 @@ def test_replaced_values_are_read_back_as_they_were_given(known):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("line", "folder"),
     [
-        ("a: 1\na: 2", "line 2: 'a' is given twice"),
-        ("a: &x [1]\nb: *x", "line 2: aliases are not supported"),
-        ("a: !!python/name:os.system", "could not determine a constructor"),
-        ("a: [", "line 1"),
-        ("x" * 1_000_001, "1,000,001 characters are too many"),
-        ("[" * 5000, "not readable as YAML"),
+        ('output_dir: str = "exports/mini"', "exports/mini"),
+        ('output_dir: str = "./exports/x/../mini/"', "exports/mini"),
+        ("k: int = 4", None),
     ],
-    ids=["twice", "alias", "object", "open", "long", "deep"],
 )
-def test_yaml_that_surprises_is_refused(text, message):
-    with pytest.raises(InputError, match=message):
-        read_yaml(text, "edition.yml")
+def test_the_folder_of_the_exports_is_a_parameter(line, folder):
+    assert exports_folder(read_parameters(notebook(line)), "mini") == folder
+
+
+@pytest.mark.parametrize(
+    "default", ['str = "."', 'str = ""', 'str = "../out"', 'str = "/out"', "int = 4"]
+)
+def test_exports_outside_a_folder_of_their_own_are_refused(default):
+    known = read_parameters(notebook(f"output_dir: {default}"))
+    with pytest.raises(InputError, match=r"mini: output_dir .*such as 'exports/mini'"):
+        exports_folder(known, "mini")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "not json", '{"nbformat": 3, "cells": []}'])

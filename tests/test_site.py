@@ -13,10 +13,12 @@ from course_project import ROOT, make_project
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from playwright.sync_api import sync_playwright
 
+from helpers.course.absent import without_glue, without_links
 from helpers.course.cli import main
 from helpers.course.edition import Edition
-from helpers.course.site import build_site, toc_chapters, without_links
+from helpers.course.site import build_site, toc_chapters
 
+EXTENSIONS = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",
@@ -71,6 +73,13 @@ def test_a_page_shows_what_the_chapter_computed(miniature):
     assert [path.read_text() for path in html.glob("_downloads/*/orders.csv")] == ["a\nb\nc"]
 
 
+def test_other_pages_show_numbers_that_the_chapter_computed(miniature):
+    _, html = miniature
+    page = (html / "book" / "welcome.html").read_text()
+    for text in ("3</span> orders. It says", "3</span> orders.</p>", "in the table", "by <span"):
+        assert text in page
+
+
 def test_the_about_page_says_what_the_site_was_built_from(miniature):
     "The digest is what sha256sum prints for the three lines a, b and c."
     _, html = miniature
@@ -112,6 +121,7 @@ def test_an_edition_chooses_chapters_their_order_and_the_title(tmp_path, monkeyp
     notebook = project / "notebooks" / "mini.ipynb"
     for name, title in (("second", "# Second"), ("third", "# Third")):
         text = notebook.read_text().replace("# Mini", title).replace("-more", f"-{name}")
+        text = text.replace("exports/mini", f"exports/{name}")
         (project / "notebooks" / f"{name}.ipynb").write_text(text)
     (project / "editions" / "spring.yml").write_text(
         "title: Our spring\nchapters: {third: {n_segments: 3}, second: {}}"
@@ -122,6 +132,10 @@ def test_an_edition_chooses_chapters_their_order_and_the_title(tmp_path, monkeyp
     assert sorted(path.stem for path in (html / "notebooks").iterdir()) == ["second", "third"]
     welcome = (html / "book" / "welcome.html").read_text()
     assert "Read mini." in welcome
+    for gone in ("Mini counts", "a second paragraph", "in the table", "A note", "a term"):
+        assert gone not in welcome
+    for kept in ("an item for everybody", "any", "some", "A term for everybody"):
+        assert kept in welcome
     assert "Our spring" in welcome
     assert welcome.index("Third") < welcome.index("Second")
     assert "in 3 segments" in (html / "notebooks" / "third.html").read_text()
@@ -149,6 +163,21 @@ def test_a_failing_build_exits_1_and_leaves_the_previous_site(tmp_path, monkeypa
     assert (html / "index.html").read_text() == "previous"
 
 
+def test_chapters_that_export_into_one_folder_are_refused_before_anything_runs(
+    tmp_path, monkeypatch
+):
+    project = make_project(tmp_path / "p")
+    text = (project / "notebooks" / "mini.ipynb").read_text()
+    same = text.replace("exports/mini", "./exports/mini/")
+    (project / "notebooks" / "second.ipynb").write_text(same)
+    (project / "editions" / "spring.yml").write_text("chapters: {mini: {}, second: {}}")
+    result = build(project, monkeypatch, "spring")
+    assert result.exit_code == 2
+    assert "mini and second both export to 'exports/mini'" in result.output
+    assert "cell 1" not in result.output
+    assert not (project / "_build").exists()
+
+
 def test_a_table_of_contents_is_read_at_every_depth():
     parts = [
         {"chapters": [{"file": "notebooks/a", "sections": [{"file": "notebooks/b"}]}]},
@@ -173,6 +202,50 @@ def test_a_table_of_contents_is_read_at_every_depth():
 )
 def test_only_links_to_what_is_left_out_become_text(text, expected):
     assert without_links(text, chapters={"drift"}, labels={"sol"}) == expected
+
+
+GLUE = "{glue:text}`../notebooks/drift.ipynb::share:.1%`"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one\n\ntwo GLUE\nthree\n\nfour", "one\n\n\nfour"),
+        ("- a\n- b GLUE\n  c\n- d", "- a\n- d"),
+        ("- a\n  - b GLUE\n- c", "- a\n- c"),
+        ("- a\n\n  b GLUE\n\n  - c\n- d", "- d"),
+        ("1. a GLUE\n2. b", "2. b"),
+        ("| a |\n| - |\n| GLUE |\n| b |", "| a |\n| - |\n| b |"),
+        ("a\n: b GLUE\n: c\n\nd\n: e", "d\n: e"),
+        ("a\n: b\n\nd GLUE\n: e\n\n  f", "a\n: b\n"),
+        ("> a GLUE\n\nb", "\nb"),
+        ("a GLUE\n===\n\nb", "\nb"),
+        (":::{tip} a\n:class: b\n\nc GLUE\n\nd\n:::", ":::{tip} a\n:class: b\n\n\nd\n:::"),
+        (":::{tip} a\n:class: b\nc GLUE\n:::\nd", "d"),
+        ("::::{a}\n:::{b}\nc GLUE\n:::\n::::\nd", "d"),
+        ("```{note}\n- a GLUE\n- b\n```", "```{note}\n- b\n```"),
+        ("```{glue} share\n:doc: ../notebooks/drift.ipynb\n```\nb", "b"),
+        ("a {glue}`../notebooks/drift.ipynb::x`", ""),
+        ("a {glue:text}`drift.ipynb::x`", ""),
+    ],
+)
+def test_a_value_of_an_absent_chapter_takes_the_block_around_it_along(text, expected):
+    assert without_glue(text.replace("GLUE", GLUE), {"drift"}, EXTENSIONS) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a {glue:text}`../notebooks/snowdrift.ipynb::share`",
+        "a {glue:text}`share` and {glue:text}`../notebooks/other.ipynb::drift`",
+        f"`` {GLUE} ``",
+        f"```markdown\n{GLUE}\n```",
+        "```{glue} drift\n```",
+        "see drift.ipynb::share",
+    ],
+)
+def test_values_of_other_chapters_stay(text):
+    assert without_glue(text, {"drift"}, EXTENSIONS) == text
 
 
 # What a browser makes of it

@@ -14,12 +14,13 @@ from helpers.course.parameters import (
     Parameter,
     chapter_path,
     chapters,
+    exports_folder,
     read_notebook,
     read_parameters,
     read_values,
 )
 from helpers.course.site import SiteError, build_site
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -117,7 +118,11 @@ def list_parameters(chapter: str | None) -> None:
 )
 @_reporting
 def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
-    """Run one chapter; write its executed notebook and its exports to a folder."""
+    """
+    Run one chapter; write its executed notebook to a folder.
+
+    Its exports go into a folder of its name beside it.
+    """
     project, here = _find_project(), Path.cwd()
     source = chapter_path(project, chapter)
     parameters = read_parameters(read_notebook(source), chapter)
@@ -128,13 +133,14 @@ def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
         parameters, texts, base=here, notebooks=project / "notebooks", read=Parameter.from_text
     )
     target = here / out
-    if next(folder for folder in (target, *target.parents) if folder.exists()).is_file():
-        raise InputError(f"--out takes a folder; {str(out)!r} is a file or lies in one.")
+    exports = target / chapter
+    there = next(folder for folder in (exports, *exports.parents) if folder.exists())
+    if there.is_file():
+        raise InputError(f"--out takes a folder; {_short(there)!r} is a file.")
     if target.resolve() == source.parent.resolve():
         raise InputError(f"--out {out} would overwrite the course's own notebook; name another.")
-    if any(parameter.name == "output_dir" for parameter in parameters):
-        # Seen from the executed notebook, its exports lie beside it, wherever that folder is.
-        values["output_dir"] = "."
+    if exports_folder(parameters, chapter):
+        values["output_dir"] = chapter
     with workspace(project, target) as folder:
         done = run_chapter(project, chapter, values, base=here, folder=folder, progress=_Progress())
         files = take(done, target, notebook=target / source.name)

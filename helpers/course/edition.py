@@ -13,13 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from helpers.course.parameters import (
     chapter_path,
-    nearest,
     read_notebook,
     read_parameters,
     read_values,
-    read_yaml,
 )
-from helpers.inputs import InputError
+from helpers.text import InputError, listed, nearest, read_yaml
 
 Audience = Literal["student", "instructor", "reader"]
 
@@ -61,8 +59,20 @@ def find_edition(project: Path, name: str) -> Path:
     if path.is_file() or named.is_file():
         return path if path.is_file() else named
     known = sorted(file.stem for file in (project / "editions").glob("*.yml"))
-    msg = f"There is no edition {name!r}.{nearest(path.stem, known)} Give a file, or a name: "
-    raise InputError(msg + f"{', '.join(known) or 'none yet'}.")
+    msg = f"There is no edition {name!r}{nearest(path.stem, known)}. Give a file, or a name: "
+    raise InputError(f"{msg}{listed(known)}.")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings of a YAML file by name; an empty file has none."""
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read: {error}.") from None
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name}: write name: value lines.")
+    return content
 
 
 def read_edition(project: Path, path: Path) -> Edition:
@@ -74,14 +84,7 @@ def read_edition(project: Path, path: Path) -> Edition:
     InputError
         With a line for each thing that is wrong.
     """
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} cannot be read: {error}.") from None
-    content = {} if content is None else content
-    if not isinstance(content, dict):
-        raise InputError(f"{path.name}: write name: value lines; known are {', '.join(FIELDS)}.")
-
+    content = read_settings(path)
     content.setdefault("name", path.stem.lower().replace("_", "-"))
     if isinstance(content.get("chapters"), dict):
         # A chapter without parameters is written as its name and a colon.
@@ -93,7 +96,7 @@ def read_edition(project: Path, path: Path) -> Edition:
         del content["chapters"]
 
     problems = [
-        f"There is no setting {key!r}.{nearest(str(key), FIELDS)} There are: {', '.join(FIELDS)}."
+        f"There is no setting {key!r}{nearest(key, FIELDS)}. There are: {listed(FIELDS)}."
         for key in content
         if key not in FIELDS
     ]

@@ -1,10 +1,10 @@
 """
 Running a chapter: papermill executes it in a workspace of its own, and only success leaves it.
 
-A workspace looks like the project (its folders are links), except that ``notebooks`` holds
-nothing yet. The chapter runs in there, so its relative paths work, and all that it writes stays
-there until somebody takes it. An executed notebook is normalised: the same inputs give the same
-text.
+A workspace looks like the project, without its notebooks and what they exported. Its folders are
+its own and their files are links, so relative paths work, nothing large is copied, and every new
+file stays there until somebody takes it. An executed notebook is normalised: the same inputs give
+the same text.
 """
 
 import os
@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from traitlets.config import Config
 from helpers.course.parameters import (
     Parameter,
     chapter_path,
+    chapters,
+    exports_folder,
     input_path,
     parameters_cell,
     read_notebook,
@@ -37,7 +39,7 @@ from helpers.course.parameters import (
     with_values,
 )
 from helpers.files import write_text
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 Progress = Callable[[str, int, int, str], None]  # chapter, cell, cells, heading
 
@@ -102,21 +104,35 @@ def workspace(project: Path, beside: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"Cannot write to {beside}: {error.strerror}.") from None
     try:
-        notebooks = folder / "notebooks"
-        notebooks.mkdir()
-        _link_entries(project, folder, ("_build", "notebooks"))
-        _link_entries(project / "notebooks", notebooks, ("exports",))
+        _link_files(project.resolve(), folder, left_out=project.resolve() / "_build")
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _link_entries(source: Path, target: Path, left_out: tuple[str, ...]) -> None:
-    """Link the visible entries of a folder into another; notebooks would be written over."""
-    for entry in source.resolve().iterdir():
-        hidden = entry.name.startswith((".", "__")) or entry.suffix == ".ipynb"
-        if not hidden and entry.name not in left_out:
-            (target / entry.name).symlink_to(entry)
+def _link_files(source: Path, target: Path, left_out: Path, above: tuple[Path, ...] = ()) -> None:
+    """Link the visible files of a folder and of those below it into new folders."""
+    above = (*above, source)
+    for entry in source.iterdir():
+        place, real = target / entry.name, entry.resolve()
+        if entry.name.startswith((".", "__")) or entry.suffix == ".ipynb" or entry == left_out:
+            continue
+        if not entry.is_dir():
+            place.symlink_to(real)
+        elif real not in above and os.access(real, os.R_OK | os.X_OK):
+            place.mkdir()
+            _link_files(real, place, left_out, above)
+
+
+def _without_exports(project: Path, notebooks: Path, own: str | None) -> None:
+    """Take from a workspace what the chapters exported earlier; no run may build on it."""
+    folders = {own}
+    for name in chapters(project):
+        with suppress(InputError):  # Another chapter's fault is not this one's.
+            parameters = read_parameters(read_notebook(chapter_path(project, name)))
+            folders.add(exports_folder(parameters, name))
+    for folder in folders - {None}:
+        shutil.rmtree(notebooks / str(folder), ignore_errors=True)
 
 
 class OwnKernel(AsyncKernelManager):
@@ -182,6 +198,8 @@ def run_chapter(
     source = read_notebook(chapter_path(project, chapter))
     source.cells = [cell for cell in source.cells if without not in tags(cell)]
     parameters = read_parameters(source, chapter)
+    own = exports_folder(parameters, chapter, values)
+    _without_exports(project, folder / "notebooks", own)
     executed, shown = _paths(project, parameters, values, base, folder)
     cell = parameters_cell(source)
     if cell is not None:
@@ -239,15 +257,15 @@ def _paths(
     base: Path,
     folder: Path,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Values as they run, and for the files outside the project the texts to show instead."""
+    """Values as they run, and for the files outside the workspace the texts to show instead."""
     executed, shown = dict(values), {}
     for parameter in parameters:
         text = values.get(parameter.name)
         if not (parameter.is_input_file and text):
             continue
         path = input_path(text, base).resolve()
-        if path.is_relative_to(project.resolve()):
-            inside = os.path.relpath(path, project.resolve() / "notebooks")
+        inside = os.path.relpath(path, project.resolve() / "notebooks")
+        if path.is_relative_to(project.resolve()) and (folder / "notebooks" / inside).is_file():
             executed[parameter.name] = Path(inside).as_posix()
         else:
             # Linked, so that no export records where somebody keeps their files.

@@ -6,21 +6,19 @@ Each line of the cell is ``name: type = default  # help``. A ``str`` whose help 
 """
 
 import ast
-import difflib
 import io
 import json
-import re
+import os
 import tokenize
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import nbformat
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from helpers.inputs import InputError
+from helpers.text import InputError, listed, nearest, read_yaml
 
 TYPES: dict[str, Any] = {
     "int": int,
@@ -30,7 +28,6 @@ TYPES: dict[str, Any] = {
     "dict": dict,
     "list": list,
 }
-MAX_YAML = 1_000_000  # characters; an edition is a page, not a data set
 
 
 @dataclass(frozen=True)
@@ -90,60 +87,6 @@ class Parameter:
         return f"{self.name} takes {self.annotation}, not {value!r}{about}."
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without surprises: dates stay text, 1e-3 is a number, no key twice, no aliases."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [rule for rule in rules if not rule[0].endswith(":timestamp")]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not supported", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                problem = f"{key.value!r} is given twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
-
-
-def read_yaml(text: str, name: str) -> Any:
-    """Plain values of a YAML text; ``name`` says in an error where the text came from."""
-    if len(text) > MAX_YAML:
-        raise InputError(f"{name}: {len(text):,} characters are too many; at most {MAX_YAML:,}.")
-    try:
-        loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{name}{line}: {error.problem or error.context}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{name}: not readable as YAML ({error}).") from None
-
-
-def nearest(name: str, names: Any) -> str:
-    """Suggest the real name that a mistyped one is closest to, or nothing."""
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
-
-
 def chapters(project: Path) -> list[str]:
     """Names of the chapters, which are the notebooks of the project."""
     return sorted(path.stem for path in (project / "notebooks").glob("*.ipynb"))
@@ -153,8 +96,8 @@ def chapter_path(project: Path, chapter: str) -> Path:
     """Notebook of a chapter."""
     known = chapters(project)
     if chapter not in known:
-        msg = f"There is no chapter {chapter!r}.{nearest(chapter, known)} There are: "
-        raise InputError(msg + f"{', '.join(known) or 'none'}.")
+        msg = f"There is no chapter {chapter!r}{nearest(chapter, known)}. There are: "
+        raise InputError(f"{msg}{listed(known)}.")
     return project / "notebooks" / f"{chapter}.ipynb"
 
 
@@ -328,8 +271,8 @@ def read_values(
     values, problems = {}, []
     for name, value in given.items():
         if name not in known:
-            listed = f"There are: {', '.join(known) or 'none'}."
-            problems.append(f"There is no parameter {name!r}.{nearest(str(name), known)} {listed}")
+            msg = f"There is no parameter {name!r}{nearest(name, known)}. There are: "
+            problems.append(f"{msg}{listed(known)}.")
             continue
         try:
             values[name] = read(known[name], value)
@@ -348,6 +291,42 @@ def read_values(
     return values
 
 
+def exports_folder(
+    parameters: list[Parameter], chapter: str, values: Mapping[str, Any] | None = None
+) -> str | None:
+    """
+    Folder that a chapter exports to, relative to the notebooks: its parameter ``output_dir``.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        Those of the chapter.
+    chapter : str
+        Its name, for the message.
+    values : dict, optional
+        In place of defaults.
+
+    Returns
+    -------
+    str or None
+        Normalised; None for a chapter without exports.
+
+    Raises
+    ------
+    InputError
+        If it is not a folder inside that of the notebooks, where alone exports are looked for.
+    """
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    if "output_dir" not in defaults:
+        return None
+    given = {**defaults, **(values or {})}["output_dir"]
+    folder = os.path.normpath(given) if isinstance(given, str) else "."
+    if folder == "." or Path(folder).is_absolute() or ".." in Path(folder).parts:
+        msg = f"{chapter}: output_dir = {given!r} is not a folder inside notebooks for the exports "
+        raise InputError(msg + f"of this chapter alone, such as 'exports/{chapter}'.")
+    return Path(folder).as_posix()
+
+
 def input_path(text: str, folder: Path) -> Path:
     """Path of an input file given relative to a folder."""
     return folder / Path(text).expanduser()
@@ -356,6 +335,7 @@ def input_path(text: str, folder: Path) -> Path:
 def _file_problem(name: str, text: str, folder: Path) -> list[str]:
     """At most one sentence on why a path is not a file that can be read."""
     path = input_path(text, folder)
+    searched = os.path.normpath(path.parent.absolute())
     try:
         if path.is_file():
             with path.open("rb"):
@@ -363,9 +343,9 @@ def _file_problem(name: str, text: str, folder: Path) -> list[str]:
         if path.is_dir():
             return [f"{name}: {text!r} is a folder; give one file in it."]
         if not path.parent.is_dir():
-            return [f"{name}: there is no file {text!r}, nor the folder it should be in."]
+            return [f"{name}: there is no file {text!r}: there is no folder {searched}."]
         present = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [f"{name}: {text!r} cannot be read ({reason})."]
-    return [f"{name}: there is no file {text!r}.{nearest(path.name, present)}"]
+    return [f"{name}: there is no file {text!r} in {searched}{nearest(path.name, present)}."]

@@ -7,7 +7,6 @@ so that a reader meets the old site or the new one, never half of one.
 
 import csv
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -20,14 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 import nbformat
 import yaml
 from jupyter_core.utils import ensure_event_loop
+from myst_parser.config.main import MdParserConfig
+from sphinx_external_toc.parsing import MalformedError, parse_toc_data
 
-from helpers.course.edition import Audience, Edition, chapter_values
+from helpers.course.absent import without_glue, without_links
+from helpers.course.edition import Audience, Edition, chapter_values, read_settings
 from helpers.course.execute import (
     ChapterError,
     Progress,
@@ -40,17 +41,19 @@ from helpers.course.execute import (
 )
 from helpers.course.parameters import (
     chapter_path,
+    exports_folder,
     input_path,
     read_notebook,
     read_parameters,
     tags,
 )
+from helpers.export import run_record
 from helpers.files import write_text
-from helpers.inputs import InputError
+from helpers.text import InputError
 
 Toc = dict[str, Any]
 
-PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "matplotlib", "jupyter-book")
+RENDERERS = ("matplotlib", "jupyter-book")  # The record of a run has those that compute.
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 ABOUT = "book/about_this_edition"
 FOLDED = {"hide-cell", "hide-input", "hide-output"}
@@ -94,10 +97,13 @@ def build_site(
     ------
     ChapterError, SiteError
         If a chapter or the rendering fails; the previous site is left as it was.
+    InputError
+        If the settings of the book or a chapter's own files are not as they should be.
     """
     audience = audience or edition.audience
-    toc = read_toc(project)
+    toc, config = read_toc(project), read_config(project)
     chapters = list(edition.chapters) or toc_chapters(toc)
+    _check_exports(project, chapters)
     values = {chapter: chapter_values(project, edition, chapter) for chapter in chapters}
     target = project / "_build" / edition.name
     target.mkdir(parents=True, exist_ok=True)
@@ -136,11 +142,22 @@ def build_site(
                 )
         about = about_page(project, edition, audience, values)
         write_text(source / f"{ABOUT}.md", about)
-        _write_book(project, source, edition, toc, chapters, audience)
+        _write_book(project, source, edition, toc, config, chapters, audience)
         say("Rendering the pages.")
         html = _render(source, staging / "out")
         _swap(html, target / "html", staging)
     return target / "html"
+
+
+def _check_exports(project: Path, chapters: Sequence[str]) -> None:
+    """Refuse two chapters that would write over each other's exports."""
+    users: dict[str, str] = {}
+    for chapter in chapters:
+        parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
+        folder = exports_folder(parameters, chapter)
+        if folder and users.setdefault(folder, chapter) != chapter:
+            msg = f"{users[folder]} and {chapter} both export to {folder!r}, and would overwrite "
+            raise InputError(msg + "each other's files; give each an output_dir of its own.")
 
 
 def _each(
@@ -163,15 +180,32 @@ def _each(
     yield from (future.result() for future in futures)
 
 
-# The table of contents
+# The settings of the book
+
+
+def read_config(project: Path) -> dict[str, Any]:
+    """Settings for Jupyter Book."""
+    config = read_settings(project / "_config.yml")
+    for section in ("execute", "parse"):
+        if not isinstance(config.setdefault(section, {}), dict):
+            raise InputError(f"_config.yml: {section} takes name: value lines below it.")
+    try:
+        MdParserConfig(enable_extensions=config["parse"].get("myst_enable_extensions", []))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"_config.yml: parse: myst_enable_extensions: {error}.") from None
+    return config
 
 
 def read_toc(project: Path) -> Toc:
     """Table of contents of the book."""
-    toc = yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))
+    toc = read_settings(project / "_toc.yml")
+    try:
+        parse_toc_data(toc)
+    except (MalformedError, TypeError, ValueError) as error:
+        raise InputError(f"_toc.yml: {error}.") from None
     for chapter in toc_chapters(toc):
         chapter_path(project, chapter)
-    return dict(toc)
+    return toc
 
 
 def toc_chapters(toc: Toc) -> list[str]:
@@ -221,32 +255,36 @@ def _write_book(
     source: Path,
     edition: Edition,
     toc: Toc,
+    config: dict[str, Any],
     chapters: list[str],
     audience: Audience,
 ) -> None:
     """Write the settings, the table of contents and the pages as the audience sees them."""
-    config = yaml.safe_load((project / "_config.yml").read_text(encoding="utf-8"))
     config |= {key: text for key in ("title", "author") if (text := getattr(edition, key))}
-    config.setdefault("execute", {})["execute_notebooks"] = "off"
+    config["execute"]["execute_notebooks"] = "off"
     write_text(source / "_config.yml", yaml.safe_dump(config, allow_unicode=True))
 
     absent = set(toc_chapters(toc)) - set(chapters)
+    extensions = config["parse"].get("myst_enable_extensions", [])
+
+    def present(text: str, labels: Collection[str] = ()) -> str:
+        text = without_glue(text, absent, extensions)
+        return without_links(text, chapters=absent, labels=labels)
+
     toc = _with_chapters(toc, chapters)
     # Parts have chapters of their own, so the last part takes the page.
     (toc["parts"][-1] if "parts" in toc else toc).setdefault("chapters", []).append({"file": ABOUT})
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
 
     for page in sorted((source / "book").rglob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        write_text(page, without_links(text, chapters=absent))
+        write_text(page, present(page.read_text(encoding="utf-8")))
     for chapter in chapters:
         path = source / "notebooks" / f"{chapter}.ipynb"
         labels = solution_labels(read_notebook(chapter_path(project, chapter)))
         notebook = for_audience(read_notebook(path), audience)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                gone = labels if audience == "student" else set()
-                cell.source = without_links(cell.source, chapters=absent, labels=gone)
+                cell.source = present(cell.source, labels if audience == "student" else ())
         write_notebook(notebook, path)
 
 
@@ -287,34 +325,6 @@ def solution_labels(notebook: nbformat.NotebookNode) -> set[str]:
     return {*options, *targets}
 
 
-def without_links(
-    text: str, *, chapters: Collection[str] = (), labels: Collection[str] = ()
-) -> str:
-    """
-    Markdown in which links to what is not on the site have become plain text.
-
-    Examples
-    --------
-    >>> without_links("See [the answer](#sol-1) or {ref}`it <sol-1>`.", labels={"sol-1"})
-    'See the answer or it.'
-    >>> without_links("Read [on](../notebooks/drift.ipynb#why).", chapters={"drift"})
-    'Read on.'
-    """
-    for label in map(re.escape, labels):
-        text = re.sub(rf"\[([^\]]*)\]\([^)\s]*#{label}\)", r"\1", text)
-        text = _without_roles(text, label)
-    for chapter in map(re.escape, chapters):
-        text = re.sub(rf"\[([^\]]*)\]\([^)\s]*\b{chapter}(\.ipynb)?(#[^)\s]*)?\)", r"\1", text)
-        text = _without_roles(text, rf"[^<`]*\b{chapter}")
-    return text
-
-
-def _without_roles(text: str, target: str) -> str:
-    """Markdown without the roles that link to a target, which is a pattern."""
-    text = re.sub(rf"\{{(?:ref|doc|numref)\}}`([^`<]*?) *<{target}>`", r"\1", text)
-    return re.sub(rf"\{{(?:ref|doc|numref)\}}`{target}`", "(not in this edition)", text)
-
-
 # The page about the edition
 
 
@@ -340,8 +350,9 @@ def about_page(
                 base = edition.base if parameter.name in given else project / "notebooks"
                 lines += ["", _data_sentence(parameter.name, input_path(text, base))]
     lines += ["", "## Versions", "", "| what | version |", "| --- | --- |"]
-    lines.append(f"| Python | {python_version()} |")
-    lines += [f"| {package} | {version(package)} |" for package in PACKAGES]
+    versions = run_record(inputs={}, parameters={}, metrics={}, decisions={})["versions"]
+    versions |= {package: version(package) for package in RENDERERS}
+    lines += [f"| {package} | {number} |" for package, number in versions.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -353,8 +364,8 @@ def _code(text: str) -> str:
 
 def _data_sentence(name: str, path: Path) -> str:
     """Say which file it was: its digest, and the rows if it is a CSV."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    record = run_record(inputs={name: path}, parameters={}, metrics={}, decisions={})
+    digest = record["inputs"][name]["sha256"][:12]
     sentence = f"The file {_code(path.name)}, given as {_code(name)}, has the SHA-256 digest "
     sentence += f"`{digest}`…"
     if ".csv" in path.suffixes:

@@ -1,0 +1,132 @@
+"""
+Pages without what an edition leaves out.
+
+A link to it becomes plain text. A value that an absent chapter would have computed takes the block
+around it along: the smallest list item, table row or entry of a definition list, else the
+paragraph; and a directive of which nothing is left.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+
+WHOLE = {"list_item_open", "tr_open", "dt_open", "dd_open"}
+
+
+def without_links(
+    text: str, *, chapters: Collection[str] = (), labels: Collection[str] = ()
+) -> str:
+    """
+    Markdown in which links to what is not on the site have become plain text.
+
+    Examples
+    --------
+    >>> without_links("See [the answer](#sol-1) or {ref}`it <sol-1>`.", labels={"sol-1"})
+    'See the answer or it.'
+    >>> without_links("Read [on](../notebooks/drift.ipynb#why).", chapters={"drift"})
+    'Read on.'
+    """
+    for label in map(re.escape, labels):
+        text = re.sub(rf"\[([^\]]*)\]\([^)\s]*#{label}\)", r"\1", text)
+        text = _without_roles(text, label)
+    for chapter in map(re.escape, chapters):
+        text = re.sub(rf"\[([^\]]*)\]\([^)\s]*\b{chapter}(\.ipynb)?(#[^)\s]*)?\)", r"\1", text)
+        text = _without_roles(text, rf"[^<`]*\b{chapter}")
+    return text
+
+
+def _without_roles(text: str, target: str) -> str:
+    """Markdown without the roles that link to a target, which is a pattern."""
+    text = re.sub(rf"\{{(?:ref|doc|numref)\}}`([^`<]*?) *<{target}>`", r"\1", text)
+    return re.sub(rf"\{{(?:ref|doc|numref)\}}`{target}`", "(not in this edition)", text)
+
+
+def without_glue(text: str, chapters: Collection[str], extensions: Iterable[str]) -> str:
+    r"""
+    Markdown without the blocks that hold a value computed by one of the chapters.
+
+    Parameters
+    ----------
+    text : str
+        MyST Markdown.
+    chapters : collection of str
+        Those that are not on the site.
+    extensions : iterable of str
+        Of MyST, as the page is read with them.
+
+    Examples
+    --------
+    >>> page = "- {glue:text}`../notebooks/drift.ipynb::psi`, a drift\n- no drift"
+    >>> without_glue(page, {"drift"}, [])
+    '- no drift'
+    """
+    if not chapters:
+        return text
+    parser = create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
+    names = "|".join(map(re.escape, chapters))
+    absent = re.compile(rf"(?:.*/)?(?:{names})(?:\.ipynb)?(?:::.*)?", flags=re.DOTALL)
+    gone = _glued(text, parser, absent)
+    lines = text.split("\n")
+    return "\n".join(line for number, line in enumerate(lines) if number not in gone)
+
+
+def _glued(text: str, parser: MarkdownIt, absent: re.Pattern[str]) -> set[int]:
+    """Numbers of the lines to leave out."""
+    tokens, gone = parser.parse(text), set[int]()
+    _span_entries(tokens)
+    around: list[Token] = []
+    for token in tokens:
+        if token.nesting == 1:
+            around.append(token)
+        elif token.nesting == -1:
+            around.pop()
+        elif token.type == "inline" and any(
+            _is_glue(child, absent) for child in token.children or []
+        ):
+            whole = [block for block in around if block.type in WHOLE] or around
+            gone.update(range(*whole[-1].map or ()))
+        elif token.type in ("fence", "colon_fence") and token.info.startswith("{"):
+            gone |= _glued_directive(token, parser, absent)
+    return gone
+
+
+def _glued_directive(token: Token, parser: MarkdownIt, absent: re.Pattern[str]) -> set[int]:
+    """Numbers of the lines to leave out of a directive, or of all its lines."""
+    first, end = token.map or (0, 0)
+    name = token.info.partition("}")[0].removeprefix("{")
+    source = re.search(r"^:doc: *(\S+)", token.content, flags=re.MULTILINE)
+    if name.startswith("glue") and source and absent.fullmatch(source[1]):
+        return set(range(first, end))
+    if name.startswith("code"):
+        return set()
+    # The options stay; as empty lines they do not run into the text below them.
+    lines = token.content.split("\n")
+    options = next((n for n, line in enumerate(lines) if not re.match(r":\w", line)), 0)
+    body = [""] * options + lines[options:]
+    gone = _glued("\n".join(body), parser, absent)
+    left = any(line.strip() for number, line in enumerate(body) if number not in gone)
+    if gone and not left:
+        return set(range(first, end))
+    return {first + 1 + number for number in gone}
+
+
+def _is_glue(token: Token, absent: re.Pattern[str]) -> bool:
+    """Whether a token shows a value of an absent chapter."""
+    named = token.type == "myst_role" and str(token.meta["name"]).startswith("glue")
+    return named and "::" in token.content and bool(absent.fullmatch(token.content))
+
+
+def _span_entries(tokens: list[Token]) -> None:
+    """Let each term and definition of a definition list have all lines of its entry."""
+    entries: dict[int, list[int]] = {}
+    for token in tokens:
+        if token.type == "dt_open" and token.map:
+            entries[token.level] = token.map
+        elif token.type == "dd_open" and token.map:
+            entries[token.level][1] = token.map[1]
+            token.map = entries[token.level]
