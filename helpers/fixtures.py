@@ -31,6 +31,43 @@ ONE_CROWD = pd.DataFrame(
     index=SHOPPERS.columns,
 ).T
 
+FIRST_DAY = pd.Timestamp("2024-03-04")
+N_DAYS = 7
+
+# Per kind of flow: share of the ordinary flows, or number of flows of an attack; median of the
+# bytes sent, the bytes received and the seconds, each with the spread of its logarithm; bytes in
+# a packet sent and received.
+_FLOW_COLUMNS = [
+    *("share", "sent", "sent_spread", "received", "received_spread"),
+    *("duration", "duration_spread", "packet_sent", "packet_received"),
+]
+TRAFFIC = pd.DataFrame(
+    {
+        "web": (0.45, 1_500, 0.6, 40_000, 1.1, 3.0, 0.9, 400, 1_200),
+        "name lookup": (0.20, 70, 0.15, 180, 0.30, 0.03, 0.5, 70, 180),
+        "mail": (0.10, 20_000, 0.9, 2_000, 0.4, 2.0, 0.6, 1_000, 150),
+        "video": (0.10, 60_000, 0.5, 8e6, 0.7, 240, 0.5, 100, 1_300),
+        "remote shell": (0.08, 12_000, 0.6, 20_000, 0.6, 300, 0.8, 120, 180),
+        "backup": (0.07, 50e6, 0.6, 150_000, 0.5, 120, 0.5, 1_350, 60),
+    },
+    index=_FLOW_COLUMNS,
+).T
+
+# Addresses are of the ranges kept for documentation (RFC 5737).
+ATTACKS = pd.DataFrame(
+    {
+        # label, number, bytes and seconds as above, source, first hour of the week, last hour
+        0: ("port scan", 36, 44, 0.08, 0, 0, 0.002, 0.5, 44, 40, "203.0.113.77", 57.2, 57.6),
+        1: ("port scan", 9, 44, 0.08, 40, 0, 0.004, 0.5, 44, 40, "203.0.113.77", 57.2, 57.6),
+        2: ("exfiltration", 6, 4e9, 0.4, 3e6, 0.4, 3000, 0.3, 1_400, 60, "192.0.2.23", 73, 147),
+        3: ("exfiltration", 3, 90e6, 0.3, 2e5, 0.3, 150, 0.3, 1_350, 60, "192.0.2.23", 73, 147),
+        4: ("beaconing", 42, 320, 0.02, 150, 0.02, 60, 0.02, 80, 50, "192.0.2.141", 0, 168),
+        5: ("flood", 25, 5e6, 0.15, 0, 0, 10, 0.05, 60, 60, "198.51.100.9", 153.4, 153.5),
+        6: ("flood", 25, 5e6, 0.15, 0, 0, 10, 0.05, 60, 60, "198.51.100.62", 153.4, 153.5),
+    },
+    index=["label", "number", *_FLOW_COLUMNS[1:], "source", "start", "end"],
+).T
+
 
 def ecommerce_customers(n_customers=2000, random_state=2024, shoppers=SHOPPERS, spread=1.0):
     """
@@ -130,6 +167,71 @@ def _add_everyday_faults(lines, rng):
     return everything.assign(last_purchase_date=dates).reset_index(drop=True)
 
 
+def network_traffic(n_flows=8000, random_state=2024, attacks=ATTACKS):
+    """
+    Flows of a week in a small office network, with attacks among them.
+
+    Parameters
+    ----------
+    n_flows : int, default=8000
+        Ordinary flows; the attacks come on top, 1.8 % of the whole by default.
+    random_state : int, default=2024
+        Seed; the same seed gives the same rows.
+    attacks : DataFrame, default=ATTACKS
+        One row a burst of an attack. ``ATTACKS[:0]`` leaves the week without any.
+
+    Returns
+    -------
+    flows : DataFrame
+        In order of time: "timestamp" (text), "ip_address" of the source, "bytes_sent",
+        "bytes_received", "packets_sent", "packets_received", "duration" (seconds; a few are
+        missing) and "label", the kind of flow, which no detector may see. Three of the
+        exfiltration's flows are as small as a backup and cannot be told from one.
+    """
+    rng = np.random.default_rng(random_state)
+    kinds = TRAFFIC.loc[rng.choice(TRAFFIC.index, n_flows, p=TRAFFIC["share"].astype(float))]
+    ordinary = _flows(kinds, rng)
+    ordinary["ip_address"] = [f"192.0.2.{host}" for host in rng.integers(1, 200, n_flows)]
+    # Offices are busy by day, backups run by night.
+    hours = np.where(kinds.index == "backup", 2, 13) + rng.normal(0, 3.0, n_flows)
+    hours = rng.integers(0, N_DAYS, n_flows) * 24 + hours % 24
+    ordinary = ordinary.assign(label=kinds.index.to_numpy(), hours=hours)
+    ordinary.loc[rng.random(n_flows) < 0.003, "duration"] = np.nan
+
+    bursts = attacks.loc[attacks.index.repeat(attacks["number"].astype(int))]
+    attack = _flows(bursts, rng).assign(
+        label=bursts["label"].to_numpy(), ip_address=bursts["source"].to_numpy()
+    )
+    span = (bursts["end"] - bursts["start"]).to_numpy(float)
+    rank = bursts.groupby(level=0).cumcount().to_numpy()
+    number = bursts["number"].to_numpy(float)
+    attack["hours"] = bursts["start"].to_numpy(float) + span * (rank + 0.5) / number
+
+    flows = pd.concat([ordinary, attack]).sort_values("hours", kind="stable", ignore_index=True)
+    seconds = pd.to_timedelta((flows["hours"] * 3600).round(), unit="s")
+    flows["timestamp"] = (FIRST_DAY + seconds).dt.strftime("%Y-%m-%d %H:%M:%S")
+    sizes = ["bytes_sent", "bytes_received", "packets_sent", "packets_received"]
+    return flows[["timestamp", "ip_address", *sizes, "duration", "label"]]
+
+
+def _flows(kinds, rng):
+    """One flow of each kind: bytes and packets both ways, and seconds."""
+
+    def vary(column):
+        spread = kinds[f"{column}_spread"].to_numpy(float)
+        return kinds[column].to_numpy(float) * np.exp(rng.normal(0, 1, len(kinds)) * spread)
+
+    flows = pd.DataFrame({"duration": vary("duration").round(3)})
+    for way in ("sent", "received"):
+        size = np.rint(vary(way))
+        # Packets are not all of one size; a side that only listens acknowledges now and then.
+        packets = size / kinds[f"packet_{way}"].to_numpy(float)
+        packets *= np.exp(rng.normal(0, 0.1, len(kinds)))
+        flows[f"bytes_{way}"] = size.astype(np.int64)
+        flows[f"packets_{way}"] = np.where(size > 0, np.maximum(1, np.rint(packets)), 0).astype(int)
+    return flows
+
+
 def write_fixtures(directory="data"):
     """
     Write every fixture file below ``directory``; return the paths.
@@ -148,6 +250,7 @@ def write_fixtures(directory="data"):
     tables = {
         "ecommerce_customers.csv": orders,
         "ecommerce_customers_truth.csv": truth.reset_index(),
+        "network_traffic.csv": network_traffic(),
     }
     return [
         write_text(directory / name, table.to_csv(index=False, lineterminator="\n"))
