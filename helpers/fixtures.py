@@ -185,8 +185,8 @@ def network_traffic(n_flows=8000, random_state=2024, attacks=ATTACKS):
     flows : DataFrame
         In order of time: "timestamp" (text), "ip_address" of the source, "bytes_sent",
         "bytes_received", "packets_sent", "packets_received", "duration" (seconds; a few are
-        missing) and "label", the kind of flow, which no detector may see. Three of the
-        exfiltration's flows are as small as a backup and cannot be told from one.
+        missing) and "label", "normal" or the name of the attack, which no detector may see. Three
+        of the exfiltration's flows are as small as a backup and cannot be told from one.
     """
     rng = np.random.default_rng(random_state)
     kinds = TRAFFIC.loc[rng.choice(TRAFFIC.index, n_flows, p=TRAFFIC["share"].astype(float))]
@@ -195,7 +195,7 @@ def network_traffic(n_flows=8000, random_state=2024, attacks=ATTACKS):
     # Offices are busy by day, backups run by night.
     hours = np.where(kinds.index == "backup", 2, 13) + rng.normal(0, 3.0, n_flows)
     hours = rng.integers(0, N_DAYS, n_flows) * 24 + hours % 24
-    ordinary = ordinary.assign(label=kinds.index.to_numpy(), hours=hours)
+    ordinary = ordinary.assign(label="normal", hours=hours)
     ordinary.loc[rng.random(n_flows) < 0.003, "duration"] = np.nan
 
     bursts = attacks.loc[attacks.index.repeat(attacks["number"].astype(int))]
