@@ -1,23 +1,23 @@
 """Customer segments from orders: RFM, clustering, names from profiles, and what to do with them."""
 
 import datetime
-import difflib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pydantic
-import yaml
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from helpers.text import InputError
+from helpers.playbook import Play, plays_for, read_plays
 from helpers.selection import choose_k, fit_kmeans, sweep_k
+from helpers.text import InputError
 
 RFM = ["recency", "frequency", "monetary"]
 
@@ -202,9 +202,12 @@ class CustomerSegmenter(BaseEstimator):
     ----------
     n_segments_ : int
     names_ : array of shape (n_segments,)
-        Name of each cluster, best profile first; numbers where the columns are not RFM.
+        Name of each cluster, best profile first; numbers where the columns are not RFM, or the
+        segments more than the prototypes.
     labels_ : int array of shape (n_customers,)
         Cluster of each customer: 0 is the best profile.
+    sizes_ : int array of shape (n_segments,)
+        Customers in each cluster.
     pipeline_ : Pipeline
         Fitted: log, scaling, k-means. Its ``predict`` gives the cluster.
     positions_ : array of shape (n_segments, n_features)
@@ -214,8 +217,9 @@ class CustomerSegmenter(BaseEstimator):
 
     Notes
     -----
-    Names need to know which column is which. An array, or a frame with other columns than
-    recency, frequency and monetary, is clustered in the same way, and its segments are numbers.
+    Names need to know which column is which. A frame may have recency, frequency and monetary in
+    any order; they are put into this one. An array, or a frame with other columns, is clustered
+    in the same way, and its segments are numbers.
     """
 
     def __init__(self, n_segments=None, random_state=42):
@@ -247,10 +251,10 @@ class CustomerSegmenter(BaseEstimator):
         InputError
             If the customers are too few, or too alike, for the segments asked for.
         ValueError
-            If a value is missing, infinite or negative.
+            If a value is missing, infinite or negative, or there is no customer.
         """
-        columns = list(X.columns) if hasattr(X, "columns") else None
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        is_rfm = _is_rfm(X)
+        X = validate_data(self, X[RFM] if is_rfm else X, dtype=np.float64)
         if X.min() < 0:
             raise ValueError(_NEGATIVE)
         prepare = make_pipeline(
@@ -262,7 +266,6 @@ class CustomerSegmenter(BaseEstimator):
 
         # More restarts than the sweep: which customer is named what should not hang on a seed.
         found = fit_kmeans(scaled, self.n_segments_, n_init=300, random_state=self.random_state)
-        is_rfm = columns == RFM
         positions = _positions(X, found.labels_, lower_is_better=[0] if is_rfm else [])
         best_first = np.lexsort(np.vstack([positions.T, positions.mean(axis=1)]))[::-1]
         # Starting at its own centres, k-means stays there: this only renumbers the clusters.
@@ -282,6 +285,11 @@ class CustomerSegmenter(BaseEstimator):
     def _number_of_segments(self, scaled):
         """Return the number asked for, checked, or the one the evidence chooses."""
         n_distinct = len(np.unique(scaled, axis=0))
+        if len(scaled) < 2:
+            raise InputError(
+                "There is only one customer (n_samples=1); segments need at least two. Check the "
+                "column of the customers."
+            )
         if n_distinct < 2:
             raise InputError(
                 f"All {len(scaled):,} customers have the same recency, frequency and monetary "
@@ -316,6 +324,7 @@ class CustomerSegmenter(BaseEstimator):
             Of ``names_``.
         """
         check_is_fitted(self)
+        X = X[RFM] if _is_rfm(X) else X
         X = validate_data(self, X, dtype=np.float64, reset=False)
         if X.min() < 0:
             raise ValueError(_NEGATIVE)
@@ -357,7 +366,11 @@ class CustomerSegmenter(BaseEstimator):
 
     @property
     def k_evidence_(self):
-        """The table of ``sweep_k`` that chose the number of segments; None if it was given."""
+        """
+        The table of ``sweep_k`` that chose the number of segments.
+
+        None if nothing was to be chosen: the number was given, or only two customers differ.
+        """
         if self._evidence is None:
             return None
         return pd.DataFrame(self._evidence).set_index("n_clusters")
@@ -369,6 +382,12 @@ class CustomerSegmenter(BaseEstimator):
         return [f"feature {i}" for i in range(self.positions_.shape[1])]
 
 
+def _is_rfm(X):
+    """Whether X is a frame of recency, frequency and monetary, in any order."""
+    columns = list(getattr(X, "columns", []))
+    return len(columns) == len(RFM) and set(columns) == set(RFM)
+
+
 def _positions(X, labels, lower_is_better):
     """Mean position of each cluster's customers in the base: 0 worst, 1 best."""
     X = X.copy()
@@ -377,9 +396,9 @@ def _positions(X, labels, lower_is_better):
     return ranks.groupby(labels).mean().to_numpy()
 
 
-def name_profiles(positions, prototypes=PROTOTYPES):
+def name_profiles(positions):
     """
-    Match profiles one to one with named prototypes.
+    Match profiles one to one with ``PROTOTYPES``.
 
     The sum of squared distances is the smallest possible [1]_. A profile that is the best in
     every feature always gets the first prototype's name, "Champions".
@@ -388,8 +407,7 @@ def name_profiles(positions, prototypes=PROTOTYPES):
     ----------
     positions : array of shape (n_segments, n_features)
         Mean position of each segment in the base, 0 worst to 1 best.
-    prototypes : DataFrame of shape (n_names, n_features), default=PROTOTYPES
-        At least as many as there are segments.
+        At most as many as there are prototypes.
 
     Returns
     -------
@@ -397,12 +415,21 @@ def name_profiles(positions, prototypes=PROTOTYPES):
         "segment" (its name), "distance" to that prototype, "nearest other" (the closest name
         besides).
 
+    Raises
+    ------
+    ValueError
+        If there are more segments than prototypes.
+
     References
     ----------
     .. [1] ``scipy.optimize.linear_sum_assignment``, which solves the assignment problem.
     """
     positions = np.asarray(positions, dtype=float)
-    distances = cdist(positions, prototypes)
+    if len(positions) > len(PROTOTYPES):
+        raise ValueError(
+            f"There are names for {len(PROTOTYPES)} segments, not for {len(positions)}."
+        )
+    distances = cdist(positions, PROTOTYPES)
     cost = distances**2
     best = np.flatnonzero((positions >= positions.max(axis=0)).all(axis=1))
     if len(best):
@@ -418,9 +445,9 @@ def name_profiles(positions, prototypes=PROTOTYPES):
     others[np.arange(len(match)), match] = np.inf
     return pd.DataFrame(
         {
-            "segment": prototypes.index[match],
+            "segment": PROTOTYPES.index[match],
             "distance": distances[np.arange(len(match)), match],
-            "nearest other": prototypes.index[others.argmin(axis=1)],
+            "nearest other": PROTOTYPES.index[others.argmin(axis=1)],
         }
     )
 
@@ -473,16 +500,60 @@ def revenue_by_segment(rfm, segments):
     )
 
 
-class _Play(pydantic.BaseModel, extra="forbid", frozen=True):
+def forecast_auc(scores, came_back, *, n_boot=1_000, random_state=None):
+    """
+    How well a score, such as the profile of a segment, forecasts which customers come back.
+
+    Parameters
+    ----------
+    scores : array of shape (n_customers,)
+        Known before; more is better. Customers of one segment may share one.
+    came_back : bool array of shape (n_customers,)
+        Known after; some did and some did not.
+    n_boot : int, default=1_000
+        Draws of the customers with replacement for the interval.
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    auc, low, high : float
+        Chance that a customer who came back had a higher score than one who did not, a tie
+        counting half (the area under the ROC curve: 0.5 is chance, 1 a perfect forecast), and
+        the ends of its 95 % bootstrap interval.
+
+    Raises
+    ------
+    ValueError
+        If all customers came back, or none.
+    """
+    came_back = np.asarray(came_back, dtype=bool)
+    if came_back.all() or not came_back.any():
+        raise ValueError(f"All {len(came_back):,} customers did the same: nothing to forecast.")
+    # Customers of equal score and fate are alike: drawing them is drawing how many of each kind.
+    values, codes = np.unique(scores, return_inverse=True)
+    counts = np.bincount(2 * codes + came_back, minlength=2 * len(values))
+    rng = check_random_state(random_state)
+    drawn = rng.multinomial(len(codes), counts / len(codes), size=n_boot)
+    low, high = np.nanquantile(_auc(drawn), [0.025, 0.975])
+    return float(_auc(counts)), float(low), float(high)
+
+
+def _auc(counts):
+    """AUC from numbers of customers: for each score, in order, who stayed away and who came."""
+    away, back = counts[..., ::2], counts[..., 1::2]
+    wins = (back * (away.cumsum(axis=-1) - away / 2)).sum(axis=-1)
+    pairs = away.sum(axis=-1) * back.sum(axis=-1)
+    # A draw without any pair says nothing.
+    return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
+
+
+class SegmentPlay(Play):
     """What to do with one segment."""
 
     strategy: str
     action: str
     channel: str
     effort: float = pydantic.Field(ge=0, allow_inf_nan=False)
-
-
-_PLAYBOOK = pydantic.TypeAdapter(dict[str, _Play])
 
 
 def read_playbook(path):
@@ -503,23 +574,16 @@ def read_playbook(path):
     Raises
     ------
     InputError
-        If the file cannot be read, or an entry is missing, unknown or of the wrong kind.
+        If the file cannot be read, an entry is missing, unknown, given twice or of the wrong
+        kind, or every effort is 0.
     """
-    path = Path(path)
-    try:
-        plays = _PLAYBOOK.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except pydantic.ValidationError as error:
-        faults = [f"{' > '.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    plays = read_plays(path, SegmentPlay, "segment")
+    if not plays["effort"].any():
         raise InputError(
-            f"{path.name}: " + "; ".join(faults) + ". Each segment needs strategy, action and "
-            "channel (text) and effort (a number of 0 or more), and nothing else."
-        ) from None
-    # A ValueError of PyYAML's own is a date that does not exist.
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path.name}: cannot be read as a playbook: {error}") from None
-    return pd.DataFrame.from_dict(
-        {name: play.model_dump() for name, play in plays.items()}, orient="index"
-    ).rename_axis("segment")
+            f"{Path(path).name}: every effort is 0, so no budget can be shared out. Give at least "
+            "one segment an effort above 0."
+        )
+    return plays
 
 
 def recommendations(rfm, segments, playbook):
@@ -543,19 +607,17 @@ def recommendations(rfm, segments, playbook):
     Raises
     ------
     InputError
-        If the playbook has no entry for a segment.
+        If the playbook has no entry for a segment, or gives all of them an effort of 0.
     """
     money = revenue_by_segment(rfm, segments)
-    missing = sorted(set(money.index) - set(playbook.index))
-    if missing:
-        near = [
-            f"{name!r} (is it the entry {match[0]!r}?)" if match else repr(name)
-            for name in missing
-            for match in [difflib.get_close_matches(name, playbook.index, n=1)]
-        ]
-        raise InputError(f"The playbook has no entry for {', '.join(near)}. Add one.")
+    plays = plays_for(money.index, playbook)
+    if not plays["effort"].any():
+        raise InputError(
+            f"The playbook gives an effort of 0 to each segment found ({', '.join(plays.index)}), "
+            "so a budget cannot be shared out. Give at least one of them an effort above 0."
+        )
     means = rfm.groupby(pd.Index(segments, name="segment")).mean().add_prefix("mean ")
-    return money.join(means).join(playbook)
+    return money.join(means).join(plays)
 
 
 def allocate_budget(budget, weights):

@@ -295,8 +295,8 @@ def choose_k(evidence, *, min_share=0.02, min_stability=STABLE):
 
     Leave out a K whose smallest cluster holds less than ``min_share`` of the rows, or whose least
     stable cluster is below ``min_stability``. Of the rest take the best silhouette; values
-    within one standard error of the best are a tie, which the smallest K wins. A condition that no
-    K meets is dropped, and the reasons say so.
+    within one standard error of the best are a tie, which the smallest K wins. The conditions are
+    asked in this order; one that no K still left meets is skipped, and the reasons say so.
 
     Parameters
     ----------

@@ -91,6 +91,7 @@ def test_with_its_defaults_the_chapter_finds_the_truth(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     text, table, _ = assert_page_agrees_with_exports(tmp_path / "out", len(SHOPPERS))
     assert "There is clear structure" in text
+    assert re.search(r"AUC is \*\*0\.8\d\*\*, .*: the profiles forecast who comes back\.", text)
     truth = pd.read_csv(ROOT / "data/ecommerce_customers_truth.csv", index_col="customer_id")
     found = table.set_index("customer_id")["segment"]
     assert set(found) == set(SHOPPERS.index)

@@ -317,6 +317,14 @@ def test_a_condition_dropped_does_not_drop_the_other():
     assert "below 0.75" in choice.reasons[1]
 
 
+def test_a_condition_is_asked_of_the_k_still_left():
+    "K = 3 is stable, but too small a cluster has put it out before"
+    table = evidence([0.30, 0.50, 0.40], shares=[0.2, 0.01, 0.2], stabilities=[0.5, 0.9, 0.5])
+    choice = choose_k(table)
+    assert choice.n_clusters == 4
+    assert choice.reasons[1].startswith("All of K = 2 and 4 have a cluster with a stability below")
+
+
 def test_within_one_standard_error_the_smallest_k_wins():
     choice = choose_k(evidence([0.30, 0.492, 0.50, 0.40]))
     assert (choice.n_clusters, choice.runner_up) == (3, 4)
