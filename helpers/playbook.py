@@ -1,7 +1,7 @@
 """Playbooks: what to do about each thing a chapter finds, in a YAML file that anyone can edit."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import pydantic
@@ -9,7 +9,7 @@ import pydantic
 from helpers.text import InputError, listed, nearest, read_yaml
 
 
-class Play(pydantic.BaseModel, extra="forbid", frozen=True):
+class Play(pydantic.BaseModel, extra="forbid"):
     """What a playbook says about one name; a chapter adds fields with their types."""
 
 
@@ -54,8 +54,7 @@ def read_plays(path, play, name):
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name}: cannot be read as a playbook ({error}).") from None
     try:
-        accepts = pydantic.TypeAdapter(Annotated[dict[str, play], pydantic.Field(min_length=1)])
-        plays = accepts.validate_python(content)
+        plays = pydantic.TypeAdapter(_some(play)).validate_python(content)
     except pydantic.ValidationError as error:
         faults = [f"{' > '.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise InputError(
@@ -64,6 +63,11 @@ def read_plays(path, play, name):
         ) from None
     rows = {key: entry.model_dump() for key, entry in plays.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(name)
+
+
+def _some(play) -> Any:
+    """Type of a playbook: one name or more, each with its play."""
+    return Annotated[dict[str, play], pydantic.Field(min_length=1)]
 
 
 def plays_for(names, plays):

@@ -12,6 +12,7 @@ from sklearn.utils import check_array, check_random_state
 from threadpoolctl import threadpool_limits
 
 from helpers.stability import STABLE, bootstrap_stability, is_noise, no_structure_control
+from helpers.text import listed
 from helpers.weighted import binned_rows, distinct_rows
 
 # Above this many rows, restarts run on the occupied cells of a grid.
@@ -321,12 +322,12 @@ def choose_k(evidence, *, min_share=0.02, min_stability=STABLE):
         kept = candidates[candidates[column] >= least]
         dropped = candidates.index.difference(kept.index)
         if kept.empty:
-            reasons.append(f"All of K = {_listed(candidates.index)} {fault}; none is better.")
+            reasons.append(f"All of K = {listed(candidates.index)} {fault}; none is better.")
         else:
             candidates = kept
             if len(dropped):
                 verb = fault if len(dropped) > 1 else fault.replace("have", "has", 1)
-                reasons.append(f"K = {_listed(dropped)} {verb} and cannot be chosen.")
+                reasons.append(f"K = {listed(dropped)} {verb} and cannot be chosen.")
 
     ranked = candidates.sort_values("silhouette", ascending=False, kind="stable")
     best = ranked.iloc[0]
@@ -339,15 +340,9 @@ def choose_k(evidence, *, min_share=0.02, min_stability=STABLE):
     )
     if len(tied) > 1:
         reasons.append(
-            f"K = {_listed(sorted(tied))} are within one standard error of it; "
+            f"K = {listed(sorted(tied))} are within one standard error of it; "
             f"the smallest wins, because fewer clusters are easier to use."
         )
     others = ranked.index.drop(chosen)
     runner_up = int(others[0]) if len(others) else None
     return KChoice(chosen, runner_up, tuple(reasons))
-
-
-def _listed(numbers):
-    """Write "2, 3 and 5"."""
-    *firsts, last = [str(number) for number in numbers]
-    return f"{', '.join(firsts)} and {last}" if firsts else last
