@@ -20,6 +20,7 @@ RETAIL_COLUMNS = (
     "{customer_id: CustomerID, order_id: InvoiceNo, order_date: InvoiceDate, "
     "quantity: Quantity, unit_price: UnitPrice}"
 )
+CHAPTER = "customer_segmentation"
 EXPORTS = {
     "cluster_evaluation.png",
     "customer_segments_3d.png",
@@ -32,7 +33,7 @@ EXPORTS = {
 
 
 def run_segmentation(out, monkeypatch, **parameters):
-    return run_chapter("customer_segmentation", out, monkeypatch, **parameters)
+    return run_chapter(CHAPTER, out, monkeypatch, **parameters)
 
 
 def write_orders(path, orders):
@@ -42,8 +43,10 @@ def write_orders(path, orders):
 
 def assert_page_agrees_with_exports(out, n_segments=None):
     """Check what has to hold for every run, whatever its data and parameters."""
-    notebook = nbformat.read(out / "customer_segmentation.ipynb", as_version=4)
-    assert {path.name for path in out.iterdir()} == EXPORTS | {"customer_segmentation.ipynb"}
+    notebook = nbformat.read(out / f"{CHAPTER}.ipynb", as_version=4)
+    assert {path.name for path in out.iterdir()} == {CHAPTER, f"{CHAPTER}.ipynb"}
+    out = out / CHAPTER
+    assert {path.name for path in out.iterdir()} == EXPORTS
     for name in EXPORTS:
         if name.endswith(".png"):
             with Image.open(out / name) as image:
@@ -100,7 +103,7 @@ def test_with_its_defaults_the_chapter_finds_the_truth(tmp_path, monkeypatch):
     name = "customer_segments_2d.png"
     with (
         Image.open(ROOT / "book/images" / name) as shown,
-        Image.open(tmp_path / "out" / name) as new,
+        Image.open(tmp_path / "out" / CHAPTER / name) as new,
     ):
         assert shown.size == new.size
         difference = np.asarray(shown.convert("L"), float) - np.asarray(new.convert("L"), float)
@@ -170,7 +173,7 @@ def test_markup_in_a_parameter_stays_text(shop, tmp_path, monkeypatch):
     out = tmp_path / "out"
     result = run_segmentation(out, monkeypatch, orders=shop, currency="<img src=x>")
     assert result.exit_code == 0, result.output
-    notebook = nbformat.read(out / "customer_segmentation.ipynb", as_version=4)
+    notebook = nbformat.read(out / f"{CHAPTER}.ipynb", as_version=4)
     assert "&lt;img src=x&gt;" in "\n".join(markdown_outputs(notebook))
     assert "<img src=x>" not in "\n".join(markdown_outputs(notebook))
 
@@ -203,7 +206,7 @@ def test_customer_ids_that_are_formulas_are_neutralised(shop, tmp_path, monkeypa
     path = write_orders(tmp_path / "formula.csv", orders)
     result = run_segmentation(tmp_path / "out", monkeypatch, orders=path)
     assert result.exit_code == 0, result.output
-    table = pd.read_csv(tmp_path / "out" / "customer_segments.csv")
+    table = pd.read_csv(tmp_path / "out" / CHAPTER / "customer_segments.csv")
     assert "'=HYPERLINK(1)" in set(table["customer_id"])
     assert "=HYPERLINK(1)" not in set(table["customer_id"])
 
@@ -234,7 +237,7 @@ def test_online_retail(n_segments, tmp_path, monkeypatch):
     assert typical["frequency"].idxmax() == "Champions"
     assert typical["monetary"].idxmax() == "Champions"
     # Nothing of the fixture is left: its dates, its currency, its file.
-    source = (tmp_path / "out" / "customer_segmentation.ipynb").read_text()
+    source = (tmp_path / "out" / f"{CHAPTER}.ipynb").read_text()
     assert "2024" not in text
     assert "ecommerce_customers" not in source
 
