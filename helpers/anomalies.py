@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from helpers.density import NOISE, DensityGraph
+from helpers.playbook import Play
 from helpers.weighted import distinct_rows
 
 # Added before a logarithm is taken: below one byte, one packet, one millisecond nothing differs.
@@ -36,6 +37,14 @@ _TAIL_QUANTILES = (0.5, 0.98)
 
 # An alert is this severe if fewer normal flows than this would be expected so far out.
 SEVERITIES = {"HIGH": 0.01, "MEDIUM": 0.05, "LOW": np.inf}
+
+
+class Triage(Play):
+    """What a playbook says about a pattern of alerts, such as "duration higher"."""
+
+    reading: str
+    first_check: str
+    action: str
 
 
 def flow_measures(flows):
@@ -108,7 +117,7 @@ class EpsChoice:
     quantile : float
         Share of the rows that are core at this ``eps``.
     method : str
-        "knee", "quantile" or "given".
+        "knee" or "quantile".
     reasons, red_flags : list of str
         Sentences.
     """
@@ -152,7 +161,20 @@ def choose_eps(X, min_samples):
     >>> choice.method, choice.red_flags, bool(0.8 < choice.quantile < 0.99)
     ('knee', [], True)
     """
-    return _choose_eps(DensityGraph(np.asarray(X, dtype=float), min_samples), min_samples)
+    X = np.asarray(X, dtype=float)
+    _check_min_samples(min_samples, len(X))
+    return _choose_eps(DensityGraph(X, min_samples), min_samples)
+
+
+def _check_min_samples(min_samples, n_samples):
+    """Refuse numbers with which no row can be core, with the remedy."""
+    if min_samples < 1:
+        raise ValueError(f"min_samples is {min_samples}. Use 1 or more.")
+    if n_samples < min_samples:
+        raise ValueError(
+            f"n_samples={n_samples} is less than min_samples={min_samples}, so no row can be "
+            "core. Give more rows, or a smaller min_samples."
+        )
 
 
 def _choose_eps(graph, min_samples):
@@ -214,10 +236,12 @@ def choose_small_cluster(labels):
 
 def _between(curve, distance):
     """Return a positive distance that is no row's own: half way to the next larger one."""
-    larger = curve[curve > distance]
-    if len(larger):
-        return float(distance + larger[0]) / 2
-    return float(distance) * 1.001 or 1.0
+    curve = curve[curve >= distance]
+    # Distances that differ in their last digits only are equal but for rounding.
+    steps = np.flatnonzero(curve[1:] > curve[:-1] * (1 + 1e-6))
+    if len(steps):
+        return float(curve[steps[0]] + curve[steps[0] + 1]) / 2
+    return float(curve[-1]) * 1.001 or 1.0
 
 
 def _red_flags(graph, eps):
@@ -253,10 +277,10 @@ class DensityDetector(OutlierMixin, BaseEstimator):
     ----------
     labels_ : int array of shape (n_samples,)
         Cluster of each row, 0 being the largest, or -1 for noise. Core rows, their partition and
-        noise are those of ``sklearn.cluster.DBSCAN``.
+        noise are those of ``sklearn.cluster.DBSCAN``, if no two rows are exactly ``eps`` apart.
     core_sample_mask_ : bool array of shape (n_samples,)
-    eps_choice_ : EpsChoice
-        The ``eps`` in use and the evidence for it.
+    eps_ : float
+        The radius in use.
     large_clusters_ : int array
         Labels of the large clusters.
     normal_rows_ : float array of shape (n_normal, n_features)
@@ -313,14 +337,9 @@ class DensityDetector(OutlierMixin, BaseEstimator):
         min_samples = 2 * X.shape[1] if self.min_samples is None else self.min_samples
         self._check_parameters(X, min_samples)
         graph = DensityGraph(X, min_samples)
-        if self.eps is None:
-            self.eps_choice_ = _choose_eps(graph, min_samples)
-        else:
-            curve = np.sort(graph.k_distances)
-            share = float(np.mean(curve <= self.eps))
-            flags = _red_flags(graph, self.eps)
-            self.eps_choice_ = EpsChoice(self.eps, min_samples, curve, share, "given", [], flags)
-        self._learn(X, graph, self.eps_choice_.eps)
+        chosen = self.eps is None
+        self.eps_ = _choose_eps(graph, min_samples).eps if chosen else float(self.eps)
+        self._learn(X, graph)
         return self
 
     def _check_parameters(self, X, min_samples):
@@ -329,16 +348,11 @@ class DensityDetector(OutlierMixin, BaseEstimator):
             raise ValueError(f"eps is {self.eps}. Use a number above 0, or None to choose it.")
         if not 0 <= self.small_cluster < 1:
             raise ValueError(f"small_cluster is {self.small_cluster}. Use a share: 0 to below 1.")
-        if min_samples < 1:
-            raise ValueError(f"min_samples is {min_samples}. Use 1 or more.")
-        if len(X) < min_samples:
-            raise ValueError(
-                f"n_samples={len(X)} is less than min_samples={min_samples}, so no row can be "
-                "core. Give more rows, or a smaller min_samples."
-            )
+        _check_min_samples(min_samples, len(X))
 
-    def _learn(self, X, graph, eps):
+    def _learn(self, X, graph):
         """Set the learned attributes."""
+        eps = self.eps_
         labels, core = graph.clusters(eps), graph.core(eps)
         if not core.any():
             raise ValueError(
@@ -508,7 +522,7 @@ def alerts(flows, detector):
     shares = contributions / np.maximum(contributions.sum(axis=1, keepdims=True), 1e-300)
     measures = flow_measures(flows)
     offsets = pd.Series(OFFSETS)[features.columns].to_numpy()
-    usual = np.exp(detector[:-1].inverse_transform(normal)) - offsets
+    usual = np.exp(detector[:-1].inverse_transform(normal)) - offsets if len(X) else normal
     table = flows.join(measures[measures.columns.difference(flows.columns, sort=False)])
     table["score"] = np.sqrt(contributions.sum(axis=1))
     table["expected"] = density.expected_normal(X) if len(X) else np.empty(0)
@@ -520,9 +534,8 @@ def alerts(flows, detector):
     names = np.array(features.columns)
     for column, place in (("driver", 0), ("second_driver", 1)):
         chosen = order[:, place]
-        table[column] = [
-            f"{a} {b}" for a, b in zip(names[chosen], direction[rows, chosen], strict=True)
-        ]
+        words = zip(names[chosen], direction[rows, chosen], strict=True)
+        table[column] = pd.array([f"{name} {way}" for name, way in words], dtype="str")
     table["driver_value"] = measures.to_numpy()[rows, first]
     table["driver_normal"] = np.maximum(usual[rows, first], 0)
     table["driver_share"] = shares[rows, first]

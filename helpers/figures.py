@@ -4,11 +4,20 @@ Each function draws on a figure of its own and returns it. A cluster keeps its c
 marker from figure to figure, because both follow from its place in the list of names.
 """
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import (
+    EngFormatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 # Told apart by shape as well; the colours are seaborn's for colour-blind readers.
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
@@ -148,7 +157,8 @@ def plot_with_control(values, control, label, thresholds=None):
     ax.hlines(names, 0, values, color=COLORS[0], linewidth=2)
     ax.plot(values, names, "o", color=COLORS[0], markersize=9)
     ax.invert_yaxis()
-    for (name, value), style in zip((thresholds or {}).items(), ["--", ":", "-."], strict=False):
+    styles = itertools.cycle(["--", ":", "-."])
+    for (name, value), style in zip((thresholds or {}).items(), styles, strict=False):
         ax.axvline(value, color="black", linestyle=style, label=f"{name} ({value:g})")
     for row, value in enumerate(values):
         ax.annotate(
@@ -158,7 +168,8 @@ def plot_with_control(values, control, label, thresholds=None):
             va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
         )
-    ax.set(xlabel=label, xlim=(0, 1.03))
+    lowest, highest = min(0, low, float(values.min())), max(1, high, float(values.max()))
+    ax.set(xlabel=label, xlim=(1.03 * lowest, 1.03 * highest))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -241,7 +252,7 @@ def _legend_below(figure, ax):
         handle.set_sizes([60])
 
 
-def plot_heatmap(positions, texts):
+def plot_heatmap(positions, texts, label="position in the base"):
     """
     A table as colours: how far each cluster stands up or down, with the values written in.
 
@@ -251,6 +262,8 @@ def plot_heatmap(positions, texts):
         0 (low) to 1 (high): what the colour shows.
     texts : DataFrame of str, of the same shape
         What is written.
+    label : str, default="position in the base"
+        What the colour means.
 
     Returns
     -------
@@ -268,7 +281,7 @@ def plot_heatmap(positions, texts):
         vmax=1,
         linewidths=1,
         ax=ax,
-        cbar_kws={"label": "position in the base"},
+        cbar_kws={"label": label},
     )
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="y", rotation=0)
@@ -282,7 +295,7 @@ def plot_shares(shares, label):
     Parameters
     ----------
     shares : DataFrame of shape (n_clusters, 2)
-        Shares from 0 to 1, one column each kind.
+        Shares from 0 to 1, one column a kind: two, for there are two hatchings.
     label : str
         Axis label.
 
@@ -292,7 +305,9 @@ def plot_shares(shares, label):
     """
     figure, ax = _new_figure(1.8 + 0.7 * len(shares))
     places = np.arange(len(shares))
-    for offset, column, color, hatch in zip((-0.2, 0.2), shares, COLORS, ("", "//"), strict=False):
+    for offset, column, color, hatch in zip(
+        (-0.2, 0.2), shares, COLORS[:2], ("", "//"), strict=True
+    ):
         bars = ax.barh(
             places + offset, shares[column], 0.38, color=color, hatch=hatch, edgecolor="white"
         )
@@ -302,5 +317,148 @@ def plot_shares(shares, label):
     ax.invert_yaxis()
     ax.set(xlabel=label, xlim=(0, min(1.0, shares.to_numpy().max() * 1.15)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_k_distances(curve, eps, min_samples):
+    """
+    The k-distances of all rows, ascending, and where ``eps`` cuts them.
+
+    Parameters
+    ----------
+    curve : float array of shape (n_samples,)
+        Ascending.
+    eps : float
+        The value in use.
+    min_samples : int
+        For the axis.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _new_figure(4.2, 1, 2, gridspec_kw={"width_ratios": [3, 2]})
+    share = np.linspace(0, 1, len(curve))
+    core = float(np.mean(curve <= eps))
+    # A page needs no million points, and each end of the curve needs its own.
+    shown = np.unique(np.linspace(0, len(curve) - 1, 2000).astype(int))
+    for ax, title in zip(axes, ("all rows", "the steep end"), strict=True):
+        ax.plot(share[shown], curve[shown], color=COLORS[0], linewidth=2)
+        ax.axhline(eps, color=ACCENT, linestyle="--", label=f"eps = {eps:.3g}")
+        ax.axvline(core, color="black", linestyle=":", label=f"{core:.1%} of the rows are core")
+        ax.set(title=title, xlabel="share of the rows")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    axes[0].set_ylabel(f"distance to neighbour {min_samples}")
+    axes[1].set_xlim(max(0.0, 1 - 2 * max(1 - core, 0.01)), 1)
+    axes[1].set_ylim(0, max(3 * eps, float(curve[int(0.999 * (len(curve) - 1))])))
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_scatter(points, clusters, labels):
+    """
+    Two measures of each row on logarithmic axes.
+
+    Parameters
+    ----------
+    points : array of shape (n_samples, 2)
+        From 0 up; zeros are drawn below the smallest other value.
+    clusters : Categorical of shape (n_samples,)
+        The order of the categories chooses colours and markers; later ones are drawn on top.
+    labels : sequence of 2 str
+        Axis labels, with units.
+
+    Returns
+    -------
+    Figure
+    """
+    points = np.asarray(points, dtype=float)
+    # A logarithm has no place for zeros; they stand below the smallest value there is.
+    smallest = np.where(points > 0, points, np.inf).min(axis=0, initial=1e300)
+    points = np.maximum(points, smallest / 3)
+    figure, ax = _new_figure(5.6)
+    for name, color, marker, mask in _styles(clusters):
+        ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
+    ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(numticks=7))
+        axis.set_major_formatter(EngFormatter(sep=" "))
+        axis.set_minor_locator(NullLocator())
+    _legend_below(figure, ax)
+    return figure
+
+
+def plot_scores(scores, groups, threshold, label):
+    """
+    Histograms of scores on a logarithmic axis, one row a group, and a threshold.
+
+    Parameters
+    ----------
+    scores : float array of shape (n_samples,)
+        Those of 0 are counted in the title, not drawn.
+    groups : Categorical of shape (n_samples,)
+    threshold : float
+    label : str
+        Of the axis.
+
+    Returns
+    -------
+    Figure
+    """
+    scores = np.asarray(scores)
+    figure, axes = _new_figure(
+        1.2 + 1.5 * len(groups.categories), len(groups.categories), sharex=True, squeeze=False
+    )
+    positive = scores[scores > 0]
+    bins = np.geomspace(positive.min(), positive.max() * 1.001, 50) if len(positive) else 50
+    for ax, (name, color, _, mask) in zip(axes[:, 0], _styles(groups), strict=True):
+        ax.hist(scores[mask & (scores > 0)], bins=bins, color=color, edgecolor="white")
+        ax.axvline(threshold, color=ACCENT, linestyle="--")
+        ax.set_title(f"{name}: {mask.sum():,}, of them {(mask & (scores == 0)).sum():,} at 0")
+        ax.set(xscale="log", ylabel="flows")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[-1, 0].set_xlabel(label)
+    return figure
+
+
+def plot_precision_recall(curves, base_rate):
+    """
+    Precision against recall, one line a method.
+
+    Parameters
+    ----------
+    curves : dict of str to tuple of two arrays
+        Name -> precision and recall, as ``sklearn.metrics.precision_recall_curve`` gives them.
+    base_rate : float
+        Precision of alerts drawn by lot.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, ax = _new_figure(5.0)
+    styles = ["-", "--", "-.", ":"]
+    for place, (name, (precision, recall)) in enumerate(curves.items()):
+        ax.step(
+            recall,
+            precision,
+            where="post",
+            color=COLORS[place % len(COLORS)],
+            linestyle=styles[place % len(styles)],
+            linewidth=2,
+            label=name,
+        )
+    ax.axhline(base_rate, color="black", linewidth=1, label=f"by lot ({base_rate:.1%})")
+    ax.set(
+        xlabel="recall: share of the attacks among the alerts",
+        ylabel="precision: share of attacks in the alerts",
+        xlim=(0, 1.01),
+        ylim=(0, 1.03),
+    )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
