@@ -523,7 +523,7 @@ def alerts(flows, detector):
     measures = flow_measures(flows)
     offsets = pd.Series(OFFSETS)[features.columns].to_numpy()
     usual = np.exp(detector[:-1].inverse_transform(normal)) - offsets if len(X) else normal
-    table = flows.join(measures[measures.columns.difference(flows.columns, sort=False)])
+    table = flows.assign(**{name: measures[name] for name in measures if name not in flows})
     table["score"] = np.sqrt(contributions.sum(axis=1))
     table["expected"] = density.expected_normal(X) if len(X) else np.empty(0)
     table["severity"] = severity(table["expected"])
