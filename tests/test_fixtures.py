@@ -1,3 +1,4 @@
+import ipaddress
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,18 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from helpers.fixtures import LAST_DAY, ONE_CROWD, SHOPPERS, ecommerce_customers, write_fixtures
+from helpers.fixtures import (
+    ATTACKS,
+    FIRST_DAY,
+    LAST_DAY,
+    ONE_CROWD,
+    SHOPPERS,
+    TRAFFIC,
+    ecommerce_customers,
+    network_traffic,
+    write_fixtures,
+)
+from helpers.inputs import read_flows
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -124,3 +136,106 @@ def test_one_customer_is_enough():
     lines, truth = ecommerce_customers(1, 0)
     assert truth.index.tolist() == ["C00001"]
     assert len(lines) >= 1
+
+
+# network_traffic
+
+SIZES = ["bytes_sent", "bytes_received", "packets_sent", "packets_received"]
+DOCUMENTATION = [  # RFC 5737
+    ipaddress.ip_network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+]
+
+
+@pytest.fixture(scope="module", params=[2024, 0, 1])
+def flows(request):
+    return network_traffic(random_state=request.param)
+
+
+def test_the_same_seed_gives_the_same_flows_and_another_seed_others():
+    first = network_traffic(100, 1)
+    assert_frame_equal(first, network_traffic(100, 1))
+    assert not first.equals(network_traffic(100, 2))
+
+
+def test_the_columns_of_the_flows_are_those_of_the_docstring(flows):
+    assert list(flows) == ["timestamp", "ip_address", *SIZES, "duration", "label"]
+    assert flows.drop(columns="duration").notna().all(axis=None)
+    assert (flows[SIZES].dtypes == np.int64).all()
+    assert (flows[SIZES] >= 0).all(axis=None)
+    assert flows["duration"].dropna().ge(0).all()
+    assert flows["duration"].equals(flows["duration"].round(3))
+
+
+def test_a_few_durations_are_missing_and_none_of_an_attack(flows):
+    "3 in 1,000, give or take four standard errors"
+    missing = flows["duration"].isna()
+    assert 0.003 - 0.0025 < missing.mean() < 0.003 + 0.0025
+    assert (flows.loc[missing, "label"] == "normal").all()
+
+
+def test_attacks_are_rare_and_as_many_as_their_table_says(flows):
+    attacks = flows.loc[flows["label"] != "normal", "label"]
+    assert len(flows) == 8000 + ATTACKS["number"].sum()
+    assert 0.01 < len(attacks) / len(flows) < 0.02
+    numbers = ATTACKS.astype({"number": int}).groupby("label")["number"].sum()
+    assert attacks.value_counts().to_dict() == numbers.to_dict()
+
+
+def test_a_week_without_attacks_has_none():
+    flows = network_traffic(500, 0, attacks=ATTACKS[:0])
+    assert len(flows) == 500
+    assert set(flows["label"]) == {"normal"}
+
+
+def test_every_address_is_kept_for_documentation(flows):
+    for address in flows["ip_address"].unique():
+        assert any(ipaddress.ip_address(address) in block for block in DOCUMENTATION), address
+    ordinary = flows.loc[flows["label"] == "normal", "ip_address"]
+    assert ordinary.nunique() == 199
+
+
+def test_attacks_come_from_their_sources_in_their_hours(flows):
+    hours = (pd.to_datetime(flows["timestamp"]) - FIRST_DAY) / pd.Timedelta(hours=1)
+    for label, bursts in ATTACKS.groupby("label"):
+        those = flows["label"] == label
+        assert set(flows.loc[those, "ip_address"]) == set(bursts["source"])
+        assert hours[those].between(bursts["start"].min(), bursts["end"].max()).all()
+
+
+def test_a_direction_has_packets_where_it_has_bytes_and_nowhere_else(flows):
+    for way in ("sent", "received"):
+        assert_series_equal(
+            flows[f"packets_{way}"] > 0, flows[f"bytes_{way}"] > 0, check_names=False
+        )
+    assert (flows["bytes_received"] == 0).any(), "a scan and a flood have no reply"
+
+
+def test_packets_have_the_size_of_their_kind(flows):
+    "Whatever the kind, from a bare acknowledgement to a full frame, give or take"
+    for way in ("sent", "received"):
+        some = flows[flows[f"bytes_{way}"] > 10_000]
+        size = some[f"bytes_{way}"] / some[f"packets_{way}"]
+        assert TRAFFIC[f"packet_{way}"].min() / 2 < size.min()
+        assert size.max() < 2 * TRAFFIC[f"packet_{way}"].max()
+
+
+def test_flows_are_in_order_of_time_within_one_week(flows):
+    times = pd.to_datetime(flows["timestamp"], format="%Y-%m-%d %H:%M:%S")
+    assert times.is_monotonic_increasing
+    assert times.min() >= FIRST_DAY
+    assert times.max() <= FIRST_DAY + pd.Timedelta(days=7)
+    assert times.dt.normalize().nunique() == 7
+
+
+def test_traffic_has_shares_that_add_up():
+    assert TRAFFIC["share"].sum() == pytest.approx(1)
+
+
+def test_the_committed_flows_are_read_as_they_were_made():
+    flows = read_flows(DATA / "network_traffic.csv")
+    made = network_traffic()
+    made["timestamp"] = pd.to_datetime(made["timestamp"]).astype("datetime64[us]")
+    assert sorted(flows) == sorted(made)
+    for column in made:
+        read = flows[column].astype("str") if made[column].dtype == "str" else flows[column]
+        assert_series_equal(read, made[column], check_dtype=False)
