@@ -1,13 +1,15 @@
 """Tested building blocks for a practical clustering course.
 
 Ground
-    ``inputs`` reads and checks data, ``fixtures`` makes the course's own data from seeds,
-    ``weighted`` turns rows into distinct rows and their counts.
+    ``inputs`` reads and checks data (``tables`` is how), ``fixtures`` makes the course's own data
+    from seeds, ``weighted`` turns rows into distinct rows and their counts, ``playbook`` reads
+    what to do, ``text`` and ``files`` write for people and to disk.
 Shared
     ``selection`` weighs the evidence on the number of clusters, ``stability`` asks whether
-    clusters come back, ``figures`` draws, ``export`` writes results.
+    clusters come back, ``density`` is DBSCAN in little memory, ``figures`` draws, ``export``
+    writes results.
 Chapters
-    ``segmentation`` finds and names customer segments.
+    ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """

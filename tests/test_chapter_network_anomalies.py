@@ -1,0 +1,223 @@
+"""The chapter on flows: every run, with other data and parameters, reads true."""
+
+import gzip
+import json
+import re
+
+import nbformat
+import pandas as pd
+import pytest
+from chapter_runs import ROOT, markdown_outputs, run_chapter
+from PIL import Image
+
+from helpers import export
+from helpers.anomalies import DensityDetector, flow_features
+from helpers.fixtures import ATTACKS, network_traffic
+
+NSL_KDD = ROOT.parent / "shared/data/nsl_kdd"
+CHAPTER = "network_anomalies"
+EXPORTS = {
+    "k_distances.png",
+    "network_traffic_pca.png",
+    "network_traffic_sizes.png",
+    "network_anomalies.csv",
+    "network_cases.csv",
+    "network_detector.skops",
+    "run_record.json",
+}
+
+
+def write_flows(path, flows):
+    flows.to_csv(path, index=False)
+    return path
+
+
+def assert_page_agrees_with_exports(out):
+    """Check what has to hold for every run; return the page's sentences, both tables and record."""
+    notebook = nbformat.read(out / f"{CHAPTER}.ipynb", as_version=4)
+    out = out / CHAPTER
+    assert {path.name for path in out.iterdir()} == EXPORTS
+    for path in out.glob("*.png"):
+        with Image.open(path) as image:
+            image.verify()
+    record = json.loads((out / "run_record.json").read_text())
+    listing = pd.read_csv(out / "network_anomalies.csv")
+    cases = pd.read_csv(out / "network_cases.csv")
+    text = "\n".join(markdown_outputs(notebook))
+    metrics = record["metrics"]
+
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
+    judged = listing[listing["severity"] != "not judged"]
+    assert len(judged) == metrics["anomalous"]
+    assert len(listing) - len(judged) == metrics["flows"] - metrics["judged"]
+    assert judged["score"].is_monotonic_decreasing
+    assert judged["expected"].is_monotonic_increasing
+    severe = judged[judged["severity"].isin(["HIGH", "MEDIUM"])]
+    assert (judged.loc[judged["severity"] == "HIGH", "expected"] < 0.01).all()
+    assert (judged.loc[judged["severity"] == "LOW", "expected"] >= 0.05).all()
+    assert len(severe) == metrics["severe"] == cases["flows"].sum()
+    assert ("Nothing stands out" in text) == ("**There is no case.**" in text) == severe.empty
+    if len(severe):
+        assert re.search(rf"\*\*{len(severe):,} flows? (is|are) severe\*\*", text)
+        assert re.search(rf"\*\*{metrics['cases']:,} cases?\*\* within the budget", text)
+    assert re.search(rf"\*\*{metrics['anomalous']:,} anomal(y|ies)\*\*", text)
+    assert "the model agrees on 100.0% of the flows" in text
+    model = export.read_model(out / "network_detector.skops", trusted=[DensityDetector])
+    assert judged.empty or (model.predict(flow_features(judged)) == -1).all()
+    return text, listing, cases, record
+
+
+def test_with_its_defaults_the_chapter_finds_every_kind_of_attack(tmp_path, monkeypatch):
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch)
+    assert result.exit_code == 0, result.output
+    text, listing, cases, record = assert_page_agrees_with_exports(tmp_path / "out")
+    kinds = set(ATTACKS["label"])
+    severe = listing[listing["severity"].isin(["HIGH", "MEDIUM"])]
+    assert set(severe["label"]) == kinds
+    assert f"Attacks of **{len(kinds)} of {len(kinds)} kinds** are among them." in text
+    assert "No case is a false alarm." in text
+    assert "6 of 9 flows of exfiltration" in text  # three hide among the backups, and it says so
+    assert cases.groupby("day").size().max() <= record["parameters"]["alerts_per_day"]
+    assert "By average precision **density (this page)** is best on these labels" in text
+
+
+@pytest.mark.parametrize("random_state", [1, 2])
+def test_a_quiet_week_has_no_alert(tmp_path, monkeypatch, random_state):
+    flows = network_traffic(4000, random_state=random_state, attacks=ATTACKS[:0])
+    path = write_flows(tmp_path / "quiet.csv", flows.drop(columns="label"))
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path)
+    assert result.exit_code == 0, result.output
+    text, _, cases, _ = assert_page_agrees_with_exports(tmp_path / "out")
+    assert "Nothing stands out" in text
+    assert cases.empty
+    assert "**Without labels.**" in text
+
+
+@pytest.fixture(scope="module")
+def flows():
+    """Return a week of 1,500 flows, small enough to run the chapter often."""
+    return network_traffic(1500, random_state=7, attacks=ATTACKS[ATTACKS["label"] != "flood"])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"eps": 0.4, "min_samples": 4, "alerts_per_day": 1},
+        {"small_cluster": 0.1, "alerts_per_day": 0, "random_state": 7},
+        {"eps": 0.05},
+        {"eps": 5.0},
+    ],
+    ids=["all given", "large clusters suspect", "tiny radius", "huge radius"],
+)
+def test_the_page_follows_the_parameters(tmp_path, monkeypatch, flows, parameters):
+    path = write_flows(tmp_path / "week.csv", flows)
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path, **parameters)
+    assert result.exit_code == 0, result.output
+    text, _, cases, record = assert_page_agrees_with_exports(tmp_path / "out")
+    if "eps" in parameters:
+        assert f"The parameter `eps` asks for {parameters['eps']:.3g}" in text
+    assert ("hardly anything is noise" in text) == (parameters.get("eps") == 5.0)
+    if parameters.get("alerts_per_day") == 1 and len(cases):
+        assert record["metrics"]["cases"] <= cases["day"].nunique()
+
+
+@pytest.mark.parametrize("kept", [["bytes_sent", "bytes_received", "duration"], None])
+def test_the_features_follow_the_columns(tmp_path, monkeypatch, flows, kept):
+    "Three columns are enough; sixty, a constant one among them, do no harm."
+    table = flows[kept] if kept else flows.assign(**{f"x{n}": n for n in range(52)}, duration=1.5)
+    path = write_flows(tmp_path / "flows.csv", table)
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path)
+    assert result.exit_code == 0, result.output
+    text, listing, _, _ = assert_page_agrees_with_exports(tmp_path / "out")
+    assert ("total_packets" in listing) == (kept is None)
+    assert ("It has no packets" in text) == (kept is not None)
+    assert ("without any effect: duration" in text) == (kept is None)
+
+
+@pytest.mark.skipif(not NSL_KDD.exists(), reason="NSL-KDD is not on this machine")
+def test_on_nsl_kdd_the_page_says_how_far_it_is_from_the_best(tmp_path, monkeypatch):
+    names = (NSL_KDD / "columns.txt").read_text().strip().split(",")
+    with gzip.open(NSL_KDD / "KDDTrain+_20Percent.txt.gz", "rt") as file:
+        table = pd.read_csv(file, header=None, names=names)
+    normal, attacks = table[table["label"] == "normal"], table[table["label"] != "normal"]
+    sampled = pd.concat([normal, attacks.sample(len(normal) // 99, random_state=0)])
+    sampled = sampled.sample(frac=1, random_state=0)
+    path = write_flows(tmp_path / "nsl.csv", sampled)
+    columns = "{bytes_sent: src_bytes, bytes_received: dst_bytes}"
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path, columns=columns)
+    assert result.exit_code == 0, result.output
+    text, _, _, record = assert_page_agrees_with_exports(tmp_path / "out")
+    assert record["metrics"]["judged"] == len(sampled) == 13_584
+    assert "The base rate is **0.99%**" in text
+    assert re.search(r"the detector of this page reaches 0\.\d{3}, that is 0\.\d{3} less", text)
+    assert "of the attacks lie inside one" in text
+    assert "have exactly the same features as some ordinary flow" in text
+
+
+def with_cell(column, value):
+    """Return an edit of the flows that puts one value into line 4 of the file."""
+
+    def edit(flows):
+        flows = flows.astype({column: object})
+        flows.loc[2, column] = value
+        return flows
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "fragments"),
+    [
+        (with_cell("bytes_sent", -5), ["'bytes_sent' needs a number from 0", "line 4 has '-5'"]),
+        (with_cell("duration", "fast"), ["'duration' needs a number", "line 4 has 'fast'"]),
+        (with_cell("bytes_received", "inf"), ["'bytes_received'", "line 4 has 'inf'"]),
+        (with_cell("packets_sent", 0), ["without a packet in 'packets_sent'", "line 4"]),
+        (with_cell("timestamp", "noon"), ["'timestamp' needs a date", "line 4 has 'noon'"]),
+        (lambda flows: flows.head(12), ["12 flows are complete", "At least 20"]),
+        (lambda flows: flows.assign(duration=None), ["0 flows are complete"]),
+        (lambda flows: pd.concat([flows.head(1)] * 99), ["99 flows are complete, and 1 of them"]),
+        (lambda flows: flows.drop(columns="duration"), ["no column 'duration'", "columns={"]),
+    ],
+    ids=[
+        *("negative bytes", "text", "infinite", "no packets", "no date", "few rows"),
+        *("never complete", "all equal", "missing column"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch, flows, edit, fragments):
+    path = write_flows(tmp_path / "bad.csv", edit(flows.dropna().reset_index(drop=True)))
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path)
+    assert result.exit_code == 2
+    assert "bad.csv: " in result.output
+    assert all(fragment in result.output for fragment in fragments), result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fragment"),
+    [
+        ({"eps": -0.1}, "eps is -0.1. Use 0 or more."),
+        ({"min_samples": -3}, "min_samples is -3. Use 0 or more."),
+        ({"small_cluster": 0.5}, "small_cluster is 0.5. Use a share"),
+        ({"alerts_per_day": -1}, "alerts_per_day is -1"),
+        ({"random_state": -1}, "random_state is -1. Use a whole number"),
+        ({"min_samples": 1000}, "At least 5000 complete flows"),
+        ({"eps": 1e-9}, "eps is 1e-09, but even in the densest place 10 flows only lie within"),
+        ({"playbook": "nowhere.yml"}, "nowhere.yml"),
+    ],
+)
+def test_a_parameter_out_of_range_is_refused(tmp_path, monkeypatch, flows, parameters, fragment):
+    path = write_flows(tmp_path / "week.csv", flows)
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, flows=path, **parameters)
+    assert result.exit_code == 2, result.output
+    assert fragment in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_playbook_without_an_entry_is_refused_with_its_name(tmp_path, monkeypatch):
+    lines = (ROOT / "notebooks/network_playbook.yml").read_text().split("\n\n")
+    kept = [part for part in lines if not part.startswith("bytes_per_packet lower")]
+    playbook = tmp_path / "mine.yml"
+    playbook.write_text("\n\n".join(kept))
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, playbook=playbook)
+    assert result.exit_code == 2
+    assert "no entry for 'bytes_per_packet lower'" in result.output
