@@ -183,7 +183,7 @@ def _choose_eps(graph, min_samples):
     shares = np.linspace(0, 1, len(curve))
     heights = (curve - curve[0]) / (np.ptp(curve) or 1.0)
     knee = _between(curve, curve[np.argmax(shares - heights)])
-    flags = _red_flags(graph, knee)
+    flags = red_flags(graph.core(knee), graph.clusters(knee))
     described = f"has {min_samples} rows, itself included, within {{:.3g}}"
     if not flags:
         method, eps = "knee", knee
@@ -194,7 +194,7 @@ def _choose_eps(graph, min_samples):
             f"The knee of the curve, {knee:.3g}, is not used: {flags[0]}",
             f"Instead it is the distance of {FALLBACK_QUANTILE:.0%} of the rows.",
         ]
-        flags = _red_flags(graph, eps)
+        flags = red_flags(graph.core(eps), graph.clusters(eps))
     quantile = float(np.mean(curve <= eps))
     reasons.append(f"So {quantile:.1%} of the rows are core: each " + described.format(eps) + ".")
     return EpsChoice(eps, min_samples, curve, quantile, method, reasons, flags)
@@ -244,13 +244,31 @@ def _between(curve, distance):
     return float(curve[-1]) * 1.001 or 1.0
 
 
-def _red_flags(graph, eps):
-    """Return what makes this eps doubtful, as sentences."""
-    core, labels = graph.core(eps).mean(), graph.clusters(eps)
+def red_flags(core, labels):
+    """
+    What makes a clustering by density doubtful.
+
+    Parameters
+    ----------
+    core : bool array of shape (n_samples,)
+    labels : int array of shape (n_samples,)
+        Clusters; -1 for noise.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty if nothing does.
+
+    Examples
+    --------
+    >>> red_flags(np.array([True, False, False]), np.array([0, -1, -1]))[0]
+    'Only 33.3% of the rows are core, so nearly everything is noise.'
+    """
+    share = np.mean(core)
     checks = {
-        f"Only {core:.1%} of the rows are core, so nearly everything is noise.": core < 0.5,
-        f"{core:.2%} of the rows are core, so hardly anything is noise.": core > 0.999,
-        "All rows that are not noise form one cluster.": labels.max() == 0,
+        f"Only {share:.1%} of the rows are core, so nearly everything is noise.": share < 0.5,
+        f"{share:.2%} of the rows are core, so hardly anything is noise.": share > 0.999,
+        "All rows that are not noise form one cluster.": np.max(labels) == 0,
     }
     return [flag for flag, raised in checks.items() if raised]
 

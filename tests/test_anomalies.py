@@ -246,12 +246,13 @@ def test_eps_is_positive_and_no_rows_own_distance_whatever_the_data(table):
 
 
 def test_distances_that_are_equal_but_for_rounding_are_not_told_apart():
-    "0.1 + 0.2 is not 0.3: eps between the two would make clusters of rounding errors"
-    X = np.concatenate([np.arange(30) * 0.1, [9.0, 12.0]])[:, np.newaxis]
+    "Pairs of rows, one apart; eps between the two kinds would make clusters of rounding errors"
+    above = np.array([0.0, 1.0] * 18 + [0.0, np.nextafter(1.0, 2.0)] * 2)
+    X = np.column_stack([np.repeat(np.arange(20) * 100, 2), above])
     choice = choose_eps(X, 2)
-    steps = np.flatnonzero(np.diff(choice.curve) > 1e-9)
-    assert 0.0 < np.ptp(choice.curve[: steps[0] + 1]) < 1e-9
-    assert choice.quantile >= 30 / 32
+    assert 0 < np.ptp(choice.curve) < 1e-15
+    assert choice.eps == pytest.approx(1.001)
+    assert choice.quantile == 1
 
 
 @pytest.mark.parametrize(
