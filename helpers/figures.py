@@ -131,7 +131,7 @@ def plot_k_evidence(evidence, chosen):
     return figure
 
 
-def plot_with_control(values, control, label, thresholds=None):
+def plot_with_control(values, control, label, thresholds=None, control_label="without structure"):
     """
     A value for each cluster, and the range of a control without structure as a band.
 
@@ -145,6 +145,8 @@ def plot_with_control(values, control, label, thresholds=None):
         What is measured.
     thresholds : dict of str to float, optional
         Name -> value of lines to draw.
+    control_label : str, default="without structure"
+        What the band is called.
 
     Returns
     -------
@@ -153,7 +155,7 @@ def plot_with_control(values, control, label, thresholds=None):
     figure, ax = _new_figure(1.8 + 0.45 * len(values))
     names = [str(name) for name in values.index]
     low, high = float(np.min(control)), float(np.max(control))
-    ax.axvspan(low, max(high, low + 0.004), color=ACCENT, alpha=0.25, label="without structure")
+    ax.axvspan(low, max(high, low + 0.004), color=ACCENT, alpha=0.25, label=control_label)
     ax.hlines(names, 0, values, color=COLORS[0], linewidth=2)
     ax.plot(values, names, "o", color=COLORS[0], markersize=9)
     ax.invert_yaxis()
@@ -348,8 +350,9 @@ def plot_k_distances(curve, eps, min_samples):
         ax.axhline(eps, color=ACCENT, linestyle="--", label=f"eps = {eps:.3g}")
         ax.axvline(core, color="black", linestyle=":", label=f"{core:.1%} of the rows are core")
         ax.set(title=title, xlabel="share of the rows")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
         ax.xaxis.set_major_locator(MaxNLocator(4))
+    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1%}"))
     axes[0].set_ylabel(f"distance to neighbour {min_samples}")
     axes[1].set_xlim(max(0.0, 1 - 2 * max(1 - core, 0.01)), 1)
     axes[1].set_ylim(0, max(3 * eps, float(curve[int(0.999 * (len(curve) - 1))])))

@@ -58,7 +58,9 @@ ORDERS = pa.DataFrameSchema(
 
 def _amount(**options):
     """Return a column of numbers from 0 up, where none may be known."""
-    in_range = pa.Check.in_range(0, LARGEST_FLOW, error=f"a number from 0 to {LARGEST_FLOW:,.0f}")
+    in_range = pa.Check.in_range(
+        0, LARGEST_FLOW, error=f"a number from 0 to {LARGEST_FLOW:,.0f}, or a blank"
+    )
     return pa.Column(float, in_range, nullable=True, **options)
 
 

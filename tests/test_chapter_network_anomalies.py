@@ -75,10 +75,10 @@ def test_with_its_defaults_the_chapter_finds_every_kind_of_attack(tmp_path, monk
     severe = listing[listing["severity"].isin(["HIGH", "MEDIUM"])]
     assert set(severe["label"]) == kinds
     assert f"Attacks of **{len(kinds)} of {len(kinds)} kinds** are among them." in text
-    assert "No case is a false alarm." in text
+    assert "No case is a false alarm" in text
     assert "6 of 9 flows of exfiltration" in text  # three hide among the backups, and it says so
     assert cases.groupby("day").size().max() <= record["parameters"]["alerts_per_day"]
-    assert "By average precision **density (this page)** is best on these labels" in text
+    assert "The highest average precision on these labels: **density (this page)**" in text
 
 
 @pytest.mark.parametrize("random_state", [1, 2])
@@ -149,8 +149,8 @@ def test_on_nsl_kdd_the_page_says_how_far_it_is_from_the_best(tmp_path, monkeypa
     text, _, _, record = assert_page_agrees_with_exports(tmp_path / "out")
     assert record["metrics"]["judged"] == len(sampled) == 13_584
     assert "The base rate is **0.99%**" in text
-    assert re.search(r"the detector of this page reaches 0\.\d{3}, that is 0\.\d{3} less", text)
-    assert "of the attacks lie inside one" in text
+    assert re.search(r"The detector of this page reaches 0\.\d{3}, that is 0\.\d{3} less", text)
+    assert "of the attacks lie inside a large cluster" in text
     assert "have exactly the same features as some ordinary flow" in text
 
 
