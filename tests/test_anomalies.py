@@ -143,6 +143,7 @@ AMOUNT = st.one_of(st.just(0.0), st.floats(0, 1e15))
 WHOLE = st.integers(0, 10**15).map(float)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(AMOUNT, AMOUNT, WHOLE, WHOLE, AMOUNT), min_size=1, max_size=5))
 def test_no_amount_makes_a_feature_infinite(rows):
     flows = flow_table(*rows)
@@ -230,7 +231,7 @@ def tables(draw):
     return X[repeated], draw(st.integers(1, 4))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(tables())
 def test_eps_is_positive_and_no_rows_own_distance_whatever_the_data(table):
     X, min_samples = table
@@ -370,6 +371,20 @@ def test_nsl_kdd_is_clustered_as_by_dbscan_and_goes_through_the_pipeline(connect
     assert found.drop(columns="label").notna().all(axis=None)
 
 
+@settings(max_examples=100, deadline=None)
+@given(tables(), st.floats(0.05, 5.0))
+def test_whatever_the_data_labels_and_predictions_agree(table, eps):
+    X, min_samples = table
+    distances = cdist(X, X)
+    # At exactly eps rounding decides.
+    assume((np.abs(distances - eps) > 1e-9).all())
+    assume((np.sort(distances)[:, min_samples - 1] <= eps).any())
+    detector = DensityDetector(eps, min_samples, small_cluster=0.3).fit(X)
+    assert_is_dbscan(X, detector)
+    ordinary = np.isin(detector.labels_, detector.large_clusters_)
+    assert_array_equal(detector.predict(X) == 1, ordinary)
+
+
 def test_a_small_example_by_hand():
     "A line of ten rows, a heap of three far away, and a row between them"
     X = np.array([*range(10), 50, 100, 101, 102], dtype=float)[:, np.newaxis]
@@ -448,7 +463,7 @@ ROWS, _ = make_blobs(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_changes_no_label(seed):
     order = np.random.default_rng(seed).permutation(len(ROWS))
@@ -468,7 +483,7 @@ def test_repeating_every_row_and_asking_for_as_many_more_changes_no_label(times)
     assert {NOISE, 0, 1, 2} <= set(once.labels_)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.floats(1e-6, 1e6))
 def test_the_scale_of_all_features_changes_no_label(factor):
     first, second = (DensityDetector(small_cluster=0.05).fit(X) for X in (ROWS, ROWS * factor))
@@ -801,17 +816,3 @@ def test_the_arrays_of_a_fit_are_a_few_numbers_a_row():
     finally:
         tracemalloc.stop()
     assert peak < 1000 * len(X)
-
-
-@settings(max_examples=100)
-@given(tables(), st.floats(0.05, 5.0))
-def test_whatever_the_data_labels_and_predictions_agree(table, eps):
-    X, min_samples = table
-    distances = cdist(X, X)
-    # At exactly eps rounding decides.
-    assume((np.abs(distances - eps) > 1e-9).all())
-    assume((np.sort(distances)[:, min_samples - 1] <= eps).any())
-    detector = DensityDetector(eps, min_samples, small_cluster=0.3).fit(X)
-    assert_is_dbscan(X, detector)
-    ordinary = np.isin(detector.labels_, detector.large_clusters_)
-    assert_array_equal(detector.predict(X) == 1, ordinary)
