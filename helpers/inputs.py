@@ -4,18 +4,39 @@ Validated reading: a file is either read in full or refused with a message that 
 How a file is read and checked stands in `helpers.tables`; here stands what it must hold.
 """
 
+import textwrap
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+from PIL import Image, ImageOps, UnidentifiedImageError
+from skimage import data
+from sklearn.datasets import load_sample_image
 
-from helpers.tables import SHOWN, fault, first_lines, read_amounts, read_dates, read_ids, read_table
+from helpers.tables import (
+    SHOWN,
+    check_file,
+    fault,
+    first_lines,
+    read_amounts,
+    read_dates,
+    read_ids,
+    read_table,
+)
 from helpers.text import InputError
 
-__all__ = ["InputError", "read_flows", "read_orders"]
+__all__ = ["SAMPLE_IMAGES", "InputError", "read_flows", "read_image", "read_orders"]
 
 LARGEST = 1e12  # a quantity, price or revenue beyond this is a slip; sums stay exact to the penny
 LARGEST_FLOW = 1e15  # bytes, packets or seconds of one flow beyond this are a slip
+MAX_PIXELS = 150_000_000  # the largest cameras have as many; a picture takes 8 bytes for each
+STRIP = 1 << 20  # pixels converted together
+
+# Photographs that scikit-learn and scikit-image bring along.
+SAMPLE_IMAGES = ("china.jpg", "flower.jpg", "astronaut", "coffee", "chelsea", "rocket")
 
 
 def _plausible(dates):
@@ -234,3 +255,120 @@ def _order_names(header, columns):
     else:
         del names["quantity"], names["unit_price"]
     return names
+
+
+def read_image(path):
+    """
+    Pixels of an image file, or of a photograph that needs no file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of any format that Pillow reads, of at most 150 megapixels. Text that is one of
+        ``SAMPLE_IMAGES`` means that photograph, whatever lies in the folder; a file of such a
+        name is given as "./china.jpg" or as a Path.
+
+    Returns
+    -------
+    ndarray of uint8, of shape (height, width, 3) or (height, width, 4)
+        Red, green, blue and, only where some pixel is not opaque, opacity. The picture is upright,
+        as its EXIF orientation says. Of an animation or of several pages it is the first. Grey of
+        16 bits is scaled and rounded to 8; colour of 16 bits is cut to 8 by Pillow. The numbers
+        are those of the file: a colour profile is not applied.
+
+    Raises
+    ------
+    InputError
+        If the file is no such image: missing, damaged, cut short, too large, not an image, or with
+        pixels that have no fixed white (32-bit numbers).
+
+    Examples
+    --------
+    >>> read_image("china.jpg").shape
+    (427, 640, 3)
+    """
+    if isinstance(path, str) and path in SAMPLE_IMAGES:
+        shipped = load_sample_image(path) if path.endswith(".jpg") else getattr(data, path)()
+        return shipped.copy()  # scikit-learn's cannot be written to
+    path = Path(path)
+    save = "Save it as PNG or JPEG."
+    try:
+        check_file(path, SAMPLE_IMAGES)
+        if not path.stat().st_size:
+            raise fault(path, ["the file is empty. Copy or download it again."])
+        with path.open("rb") as file, warnings.catch_warnings():
+            # What Pillow warns of is checked here, or does no harm to the pixels.
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                _check_image(path, image)
+                image.load()
+                # What of the EXIF data cannot be read or written again turns nothing.
+                with suppress(Exception):
+                    ImageOps.exif_transpose(image, in_place=True)
+                return _pixels(image)
+    except InputError:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    except UnidentifiedImageError:
+        problem = "not an image of a kind that can be read, or cut short near its beginning."
+        raise fault(path, [f"{problem} {save}"]) from None
+    # Damage is met in as many ways as there are formats; all of them mean the same here.
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            problem = f"cannot be read ({error.strerror}). Check its name and its permissions."
+            raise fault(path, [problem]) from None
+        reason = textwrap.shorten(str(error).rstrip("."), 200) or type(error).__name__
+        problem = f"the image is damaged, cut short, or of a kind that cannot be read ({reason})."
+        raise fault(path, [f"{problem} Copy or download it again. {save}"]) from None
+
+
+def _check_image(path, image):
+    """Refuse an image by what its header says."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path)
+    if not width * height:
+        raise fault(path, ["the image has no pixels that can be read. Save it as PNG."])
+    if image.format == "EPS":  # Pillow would have another program run it
+        raise fault(path, ["this is a PostScript program, not pixels. Save it as PNG."])
+    # Portable graymaps of 16 bits come as "I" too, with a white of 65,535.
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        problem = "its pixels are numbers without a fixed white (32 bits, or with a sign)."
+        raise fault(path, [f"{problem} Save it with 8 or 16 bits, as PNG."])
+
+
+def _too_large(path):
+    """Return the InputError for an image of too many pixels."""
+    problem = f"the image has more than {MAX_PIXELS:,} pixels, or claims to."
+    return fault(path, [f"{problem} Save it smaller if you trust it."])
+
+
+def _pixels(image):
+    """Return the pixels of a loaded image, converted strip by strip to save memory."""
+    width, height = image.size
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    pixels = np.empty((height, width, len(mode)), np.uint8)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        wide = strip.mode.startswith("I")
+        pixels[top : top + rows] = _grey(strip, image) if wide else np.asarray(strip.convert(mode))
+    if mode == "RGBA" and (pixels[..., 3] == 255).all():
+        image.close()
+        return pixels[..., :3].copy()
+    return pixels
+
+
+def _grey(strip, image):
+    """Return the pixels of a strip of an image in 16-bit grey, with opacity if it has any."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF: 258 are the bits of a pixel,
+    white = 2 ** tags.get(258, (16,))[0] - 1
+    levels = np.rint(np.arange(white + 1) * (255 / white)).astype(np.uint8)
+    if tags.get(262) == 0:  # and 262 is 0 where the numbers begin with white
+        levels = levels[::-1]
+    numbers = np.asarray(strip)
+    pixels = [levels[numbers]] * 3
+    if "transparency" in image.info:
+        pixels.append(np.uint8(255) * (numbers != image.info["transparency"]))
+    return np.stack(pixels, axis=-1)

@@ -104,7 +104,7 @@ def read_table(path, schema, columns, choose_names, read):
 
 def fault(path, problems):
     """Return the InputError that lists the problems of a file, one a line."""
-    return InputError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    return InputError("\n".join(f"{path.name or path}: {problem}" for problem in problems))
 
 
 def first_lines(notes, total):
@@ -131,15 +131,16 @@ def _is_gzip(path):
         return file.read(2) == b"\x1f\x8b"
 
 
-def check_file(path):
-    """Refuse a path that is not a file."""
+def check_file(path, names=()):
+    """Refuse a path that is not a file; these names would do as well."""
     if path.is_dir():
-        raise fault(path, ["this is a folder. Give the path of one CSV file in it."])
+        raise fault(path, ["this is a folder. Give the path of one file in it."])
     if not path.parent.is_dir():
         raise fault(path, [f"there is no folder '{path.parent}'. Check the path."])
     if not path.is_file():
-        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
-        raise fault(path, [f"no such file in '{path.parent}'{near}. Check the name."])
+        near = nearest(path.name, [*names, *(other.name for other in path.parent.iterdir())])
+        remedy = f"Give a file, or one of: {', '.join(names)}." if names else "Check the name."
+        raise fault(path, [f"no such file in '{path.parent}'{near}. {remedy}"])
 
 
 def _check_bytes(path):
