@@ -1,15 +1,16 @@
 """Seeded data sets with a known truth, for the notebooks and the tests.
 
 Run ``python -m helpers.fixtures`` to write the files of ``data/`` again; the bytes are the same
-every time.
+every time. A picture with the right pixels stays as it is, for compressors differ.
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from helpers.files import write_text
+from helpers.files import replacing, write_text
 
 LAST_DAY = pd.Timestamp("2024-12-31")
 
@@ -67,6 +68,19 @@ ATTACKS = pd.DataFrame(
     },
     index=["label", "number", *_FLOW_COLUMNS[1:], "source", "start", "end"],
 ).T
+
+# The colours of the flat graphic. The mark is for what must not be overlooked.
+PAINTS = {
+    "paper": (255, 255, 255),
+    "ink": (31, 41, 55),
+    "rule": (209, 213, 219),
+    "blue": (0, 114, 178),
+    "sky": (86, 180, 233),
+    "green": (0, 158, 115),
+    "orange": (230, 159, 0),
+    "sand": (240, 228, 200),
+    "mark": (213, 0, 50),
+}
 
 
 def ecommerce_customers(n_customers=2000, random_state=2024, shoppers=SHOPPERS, spread=1.0):
@@ -232,6 +246,62 @@ def _flows(kinds, rng):
     return flows
 
 
+def flat_graphic():
+    """
+    Page of a report, drawn in nine flat colours: bars, a pie, a map.
+
+    Returns
+    -------
+    ndarray of uint8, of shape (320, 480, 3)
+        Red, green and blue. Every edge is hard: each pixel has one of the colours of ``PAINTS``.
+        A disc on the map, 0.1 % of the pixels, alone has the colour "mark".
+    """
+    y, x = np.mgrid[:320, :480]  # whole numbers, so that every machine draws the same
+
+    def box(left, top, right, bottom):
+        return (left <= x) & (x < right) & (top <= y) & (y < bottom)
+
+    def disc(across, down, radius):
+        return (x - across) ** 2 + (y - down) ** 2 <= radius**2
+
+    def polygon(*corners):
+        """Inside a convex polygon whose corners go round clockwise, as seen on the page."""
+        inside = np.ones(x.shape, bool)
+        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+            inside &= (x1 - x0) * (y - y0) >= (y1 - y0) * (x - x0)
+        return inside
+
+    page = np.full((320, 480), "paper", dtype=object)
+    page[box(0, 0, 480, 36)] = "ink"
+    page[box(16, 12, 200, 24)] = "paper"
+
+    page[box(32, 56, 232, 200) & ((y - 56) % 24 == 0)] = "rule"
+    heights = {"blue": [40, 64, 58, 90, 120], "orange": [24, 30, 52, 48, 71]}
+    for offset, (paint, tops) in zip([0, 14], heights.items(), strict=True):
+        for number, height in enumerate(tops):
+            left = 40 + 38 * number + offset
+            page[box(left, 200 - height, left + 14, 200)] = paint
+    page[box(32, 56, 34, 202) | box(32, 200, 232, 202)] = "ink"
+
+    pie = disc(132, 262, 48)
+    page[pie] = "sky"
+    page[pie & polygon((132, 262), (132, 200), (200, 200), (200, 280))] = "blue"
+    page[pie & polygon((132, 262), (200, 280), (200, 320), (100, 320))] = "green"
+
+    page[box(256, 56, 464, 304)] = "sky"
+    page[polygon((270, 120), (330, 66), (420, 80), (452, 170), (400, 280), (290, 292))] = "sand"
+    page[polygon((300, 140), (352, 90), (400, 120), (380, 180), (320, 190))] = "green"
+    page[polygon((330, 232), (392, 206), (414, 236), (380, 272), (336, 266))] = "orange"
+    page[(abs((x - 256) - 2 * (y - 190)) <= 4) & box(280, 56, 430, 304)] = "ink"
+    page[disc(356, 140, 7)] = "mark"
+    page[box(256, 56, 464, 304) & ~box(258, 58, 462, 302)] = "ink"
+
+    pixels = np.empty((320, 480, 3), np.uint8)
+    for paint, colour in PAINTS.items():
+        pixels[page == paint] = colour
+    return pixels
+
+
 def write_fixtures(directory="data"):
     """
     Write every fixture file below ``directory``; return the paths.
@@ -252,10 +322,22 @@ def write_fixtures(directory="data"):
         "ecommerce_customers_truth.csv": truth.reset_index(),
         "network_traffic.csv": network_traffic(),
     }
-    return [
+    written = [
         write_text(directory / name, table.to_csv(index=False, lineterminator="\n"))
         for name, table in tables.items()
     ]
+    return [*written, _write_png(flat_graphic(), directory / "flat_graphic.png")]
+
+
+def _write_png(pixels, path):
+    """Write pixels losslessly, unless the file has them already; return the path."""
+    if path.exists():
+        with Image.open(path) as image:
+            if np.array_equal(np.asarray(image), pixels):
+                return path
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, optimize=True)
+    return path
 
 
 if __name__ == "__main__":

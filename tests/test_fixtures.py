@@ -4,16 +4,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal, assert_series_equal
+from PIL import Image
+from scipy import ndimage
 
 from helpers.fixtures import (
     ATTACKS,
     FIRST_DAY,
     LAST_DAY,
     ONE_CROWD,
+    PAINTS,
     SHOPPERS,
     TRAFFIC,
     ecommerce_customers,
+    flat_graphic,
     network_traffic,
     write_fixtures,
 )
@@ -33,11 +38,30 @@ def sales(lines):
 
 
 def test_the_committed_files_are_made_by_this_code_byte_for_byte(tmp_path):
+    "But for pictures, whose pixels alone are the same on every machine"
     paths = write_fixtures(tmp_path)
-    assert sorted(path.name for path in paths) == sorted(p.name for p in DATA.glob("*.csv"))
+    committed = [path.name for path in DATA.iterdir() if path.suffix in (".csv", ".png")]
+    assert sorted(path.name for path in paths) == sorted(committed)
     for path in paths:
-        assert path.read_bytes() == (DATA / path.name).read_bytes()
+        if path.suffix == ".png":
+            with Image.open(path) as made, Image.open(DATA / path.name) as kept:
+                assert made.mode == kept.mode == "RGB"
+                assert_array_equal(np.asarray(kept), np.asarray(made))
+        else:
+            assert path.read_bytes() == (DATA / path.name).read_bytes()
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_picture_with_the_right_pixels_stays_and_any_other_goes(tmp_path):
+    path = tmp_path / "flat_graphic.png"
+    Image.fromarray(flat_graphic()).save(path, compress_level=0)
+    other_zlib = path.read_bytes()
+    write_fixtures(tmp_path)
+    assert path.read_bytes() == other_zlib
+    Image.new("RGB", (480, 320)).save(path)
+    write_fixtures(tmp_path)
+    with Image.open(path) as image:
+        assert_array_equal(np.asarray(image), flat_graphic())
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others():
@@ -239,3 +263,44 @@ def test_the_committed_flows_are_read_as_they_were_made():
     for column in made:
         read = flows[column].astype("str") if made[column].dtype == "str" else flows[column]
         assert_series_equal(read, made[column], check_dtype=False)
+
+
+def test_the_flat_graphic_has_every_paint_and_no_other_colour():
+    pixels = flat_graphic()
+    assert (pixels.shape, pixels.dtype) == ((320, 480, 3), np.uint8)
+    assert set(map(tuple, pixels.reshape(-1, 3).tolist())) == set(PAINTS.values())
+    assert len(set(PAINTS.values())) == 9
+
+
+def test_the_mark_on_the_flat_graphic_is_one_small_disc():
+    mark = (flat_graphic() == PAINTS["mark"]).all(axis=-1)
+    assert ndimage.label(mark)[1] == 1
+    assert mark.sum() == pytest.approx(np.pi * 7**2, rel=0.05)
+    assert mark.mean() == pytest.approx(0.001, abs=0.0001)
+
+
+def test_the_flat_graphic_is_flat():
+    "Few pixels differ from their neighbour on the left, and each paint fills more than a line"
+    pixels = flat_graphic().astype(int)
+    assert (np.diff(pixels, axis=1) != 0).any(axis=-1).mean() < 0.03
+    for name, colour in PAINTS.items():
+        area = (pixels == colour).all(axis=-1)
+        assert ndimage.binary_erosion(area).any() == (name != "rule"), name
+
+
+def test_the_bars_of_the_flat_graphic_have_their_heights():
+    pixels = flat_graphic()
+    for paint, tops in {"blue": [40, 64, 58, 90, 120], "orange": [24, 30, 52, 48, 71]}.items():
+        chart = (pixels[56:200, 34:232] == PAINTS[paint]).all(axis=-1)
+        bars = ndimage.find_objects(ndimage.label(chart)[0])
+        bars.sort(key=lambda bar: bar[1].start)
+        assert [bar[0].stop - bar[0].start for bar in bars] == tops
+        assert {bar[1].stop - bar[1].start for bar in bars} == {14}
+
+
+def test_the_page_on_the_data_describes_every_paint():
+    pixels = flat_graphic()
+    text = (DATA / "README.md").read_text()
+    for name, colour in PAINTS.items():
+        share = (pixels == colour).all(axis=-1).mean()
+        assert f"| {name} | {', '.join(map(str, colour))} | {100 * share:.1f} % |" in text
