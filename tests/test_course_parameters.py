@@ -1,7 +1,12 @@
 import nbformat
 import pytest
+from click.testing import CliRunner
+from course_project import make_project
 from nbformat.v4 import new_code_cell, new_notebook
 
+from helpers.course.cli import main
+from helpers.course.edition import Edition, read_edition
+from helpers.course.execute import run_chapter, workspace
 from helpers.course.parameters import (
     Parameter,
     exports_folder,
@@ -10,6 +15,8 @@ from helpers.course.parameters import (
     read_values,
     with_values,
 )
+from helpers.course.site import about_page
+from helpers.inputs import SAMPLE_IMAGES
 from helpers.text import InputError
 
 CELL = """\
@@ -169,6 +176,124 @@ def test_the_folder_where_an_input_file_was_looked_for_is_named(known, tmp_path)
 def test_an_input_file_is_optional_where_its_default_is_empty(tmp_path):
     known = read_parameters(notebook('rates: str = ""  # input file of exchange rates'))
     assert read_values(known, {}, base=tmp_path, notebooks=tmp_path) == {}
+
+
+# An input file, or a name
+
+PICTURE = 'picture: str = "lake.jpg"  # {}nput file, or one of: lake.jpg, hills,  wood'
+
+
+@pytest.fixture
+def picture():
+    return read_parameters(notebook(PICTURE.format("I")))
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (PICTURE.format("i"), ("lake.jpg", "hills", "wood")),
+        (PICTURE.format("I"), ("lake.jpg", "hills", "wood")),
+        ('x: str = "x"  # input file: one of: a, b', ()),
+        ('x: str = "x"  # the input file, or one of: a, b', ()),
+        ('x: list[str] = ["x"]  # input file, or one of: a, b', ()),
+        ('x: str = "x"  # input file, or one of:', ()),
+        (
+            f'image: str = "china.jpg"  # input file, or one of: {", ".join(SAMPLE_IMAGES)}',
+            SAMPLE_IMAGES,
+        ),
+    ],
+)
+def test_the_help_of_an_input_file_may_list_names_that_will_do(line, names):
+    [parameter] = read_parameters(notebook(line))
+    assert parameter.names == names
+
+
+@pytest.mark.parametrize("given", [{}, {"picture": "lake.jpg"}, {"picture": "wood"}])
+def test_a_name_is_no_path_in_any_folder(picture, tmp_path, given):
+    nowhere = tmp_path / "not" / "there"
+    assert read_values(picture, given, base=nowhere, notebooks=nowhere) == given
+    assert not picture[0].is_path(given.get("picture", "lake.jpg"))
+
+
+def test_a_path_will_do_as_well_as_a_name(picture, tmp_path):
+    for name in ("mine.png", "lake.jpg"):
+        (tmp_path / name).write_text("x")
+    for text in ("mine.png", "./lake.jpg", str(tmp_path / "lake.jpg")):
+        given = {"picture": text}
+        assert read_values(picture, given, base=tmp_path, notebooks=tmp_path) == given
+        assert picture[0].is_path(text)
+
+
+def test_neither_a_file_nor_a_name_is_told_with_the_nearest_of_both(picture, tmp_path):
+    (tmp_path / "lace.jpg").write_text("x")
+    for text, told in {
+        "lak.jpg": " (nearest: 'lace.jpg'), and it is not one of {} (nearest: 'lake.jpg').",
+        "Wood": ", and it is not one of {} (nearest: 'wood').",
+        "qqqq": ", and it is not one of {}.",
+    }.items():
+        with pytest.raises(InputError) as error:
+            read_values(picture, {"picture": text}, base=tmp_path, notebooks=tmp_path)
+        wanted = told.format("lake.jpg, hills and wood")
+        assert str(error.value) == f"picture: there is no file {text!r} in {tmp_path}{wanted}"
+
+
+def test_a_name_does_not_stand_for_nothing(picture, tmp_path):
+    with pytest.raises(InputError, match="'' is a folder"):
+        read_values(picture, {"picture": ""}, base=tmp_path, notebooks=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """A course with one chapter that shows which picture it was given."""
+    project = make_project(tmp_path_factory.mktemp("gallery") / "project")
+    cell = new_code_cell(PICTURE.format("i"), metadata={"tags": ["parameters"]})
+    show = new_code_cell("import os\n\nprint([picture], os.path.exists(picture))")
+    chapter = new_notebook(cells=[cell, show])
+    nbformat.write(chapter, project / "notebooks" / "mini.ipynb")
+    (project / "notebooks" / "hills").write_text("my own")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("wood", "['wood'] False"), ("notebooks/hills", "['./hills'] True")],
+)
+def test_a_name_reaches_the_chapter_and_a_file_of_that_name_stays_a_file(gallery, text, shown):
+    with workspace(gallery, gallery) as folder:
+        done = run_chapter(gallery, "mini", {"picture": text}, base=gallery, folder=folder)
+    assert done.notebook.cells[1].outputs[0].text.strip() == shown
+
+
+def test_the_page_about_an_edition_digests_files_and_no_names(gallery):
+    def page(given):
+        values = {"mini": given}
+        edition = Edition(name="x", chapters=values, base=gallery / "notebooks")
+        return about_page(gallery, edition, "reader", values)
+
+    for name in ({}, {"picture": "hills"}):
+        assert '- ` picture `: ` "' in page(name)
+        assert "SHA-256" not in page(name)
+    # The digest is that of `printf 'my own' | sha256sum`.
+    assert "has the SHA-256 digest `5ce2803949e6`" in page({"picture": "./hills"})
+
+
+def test_an_edition_may_give_a_name(gallery):
+    path = gallery / "editions" / "spring.yml"
+    path.write_text("chapters: {mini: {picture: wood}}")
+    assert read_edition(gallery, path).chapters == {"mini": {"picture": "wood"}}
+    path.write_text("chapters: {mini: {picture: woods}}")
+    with pytest.raises(InputError, match=r"(?s)mini: picture: .*\(nearest: 'wood'\)"):
+        read_edition(gallery, path)
+
+
+def test_the_command_refuses_what_is_neither_with_one_line(gallery, monkeypatch):
+    monkeypatch.chdir(gallery)
+    result = CliRunner().invoke(main, ["run", "mini", "-p", "picture=woods", "--out", "out"])
+    assert result.exit_code == 2
+    assert result.output == (
+        f"picture: there is no file 'woods' in {gallery}, "
+        "and it is not one of lake.jpg, hills and wood (nearest: 'wood').\n"
+    )
 
 
 def test_new_values_replace_defaults_and_nothing_else(known):

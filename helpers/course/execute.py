@@ -260,13 +260,14 @@ def _paths(
     """Values as they run, and for the files outside the workspace the texts to show instead."""
     executed, shown = dict(values), {}
     for parameter in parameters:
-        text = values.get(parameter.name)
-        if not (parameter.is_input_file and text):
+        text = values.get(parameter.name, "")
+        if not parameter.is_path(text):
             continue
         path = input_path(text, base).resolve()
         inside = os.path.relpath(path, project.resolve() / "notebooks")
         if path.is_relative_to(project.resolve()) and (folder / "notebooks" / inside).is_file():
-            executed[parameter.name] = Path(inside).as_posix()
+            plain = Path(inside).as_posix()
+            executed[parameter.name] = f"./{plain}" if plain in parameter.names else plain
         else:
             # Linked, so that no export records where somebody keeps their files.
             link = folder / "inputs" / parameter.name / Path(text).name

@@ -2,13 +2,15 @@
 What a chapter may be asked to do: the cell tagged ``parameters``, read without running it.
 
 Each line of the cell is ``name: type = default  # help``. A ``str`` whose help begins with
-"input file" is the path of a file that must exist.
+"input file" is the path of a file that must exist; with "input file, or one of: china, flower", it
+may be one of these names instead, which always mean the same: a file of such a name is ./china.
 """
 
 import ast
 import io
 import json
 import os
+import re
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,6 +60,18 @@ class Parameter:
     def is_input_file(self) -> bool:
         """Whether the value is the path of a file to read."""
         return self.annotation == "str" and self.help.lower().startswith("input file")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What an input file may be besides the path of a file."""
+        said = re.match("input file, or one of:(.*)", self.help, flags=re.IGNORECASE)
+        if not (self.is_input_file and said):
+            return ()
+        return tuple(name.strip() for name in said[1].split(",") if name.strip())
+
+    def is_path(self, value: Any) -> bool:
+        """Whether a value is the path of a file to read: neither empty nor a name."""
+        return self.is_input_file and bool(value) and value not in self.names
 
     def from_text(self, text: str) -> Any:
         """Value of a text typed on the command line; a ``str`` keeps it as it is."""
@@ -285,7 +299,8 @@ def read_values(
             # An input file may be optional: then its default is empty, and so may the value be.
             if parameter.name not in given or parameter.name in values:
                 optional = not value and not parameter.default
-                problems += [] if optional else _file_problem(parameter.name, value, folder)
+                if not optional and value not in parameter.names:
+                    problems += _file_problem(parameter, value, folder)
     if problems:
         raise InputError("\n".join(problems))
     return values
@@ -332,8 +347,9 @@ def input_path(text: str, folder: Path) -> Path:
     return folder / Path(text).expanduser()
 
 
-def _file_problem(name: str, text: str, folder: Path) -> list[str]:
+def _file_problem(parameter: Parameter, text: str, folder: Path) -> list[str]:
     """At most one sentence on why a path is not a file that can be read."""
+    name, names = parameter.name, parameter.names
     path = input_path(text, folder)
     searched = os.path.normpath(path.parent.absolute())
     try:
@@ -348,4 +364,7 @@ def _file_problem(name: str, text: str, folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [f"{name}: {text!r} cannot be read ({reason})."]
-    return [f"{name}: there is no file {text!r} in {searched}{nearest(path.name, present)}."]
+    problem = f"{name}: there is no file {text!r} in {searched}{nearest(path.name, present)}"
+    if names:
+        problem += f", and it is not one of {listed(names)}{nearest(text, names)}"
+    return [f"{problem}."]

@@ -346,7 +346,7 @@ def about_page(
             lines.append(f"- {_code(parameter.name)}: {_code(value)}")
         for parameter in parameters:
             text = given.get(parameter.name, parameter.default)
-            if parameter.is_input_file and text:
+            if parameter.is_path(text):
                 base = edition.base if parameter.name in given else project / "notebooks"
                 lines += ["", _data_sentence(parameter.name, input_path(text, base))]
     lines += ["", "## Versions", "", "| what | version |", "| --- | --- |"]
