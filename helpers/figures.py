@@ -48,8 +48,8 @@ def use_course_style():
     )
 
 
-def _new_figure(height, n_rows=1, n_columns=1, **options):
-    """Return a figure that no notebook shows twice, and its axes."""
+def new_figure(height, n_rows=1, n_columns=1, **options):
+    """Return a figure of the page's width, which no notebook shows twice, and its axes."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(n_rows, n_columns, **options)
 
@@ -70,7 +70,7 @@ def plot_distributions(tables, unit):
     Figure
     """
     features = list(next(iter(tables.values())).columns)
-    figure, axes = _new_figure(2.0 * len(features), len(features), len(tables), squeeze=False)
+    figure, axes = new_figure(2.0 * len(features), len(features), len(tables), squeeze=False)
     for column, (title, table) in enumerate(tables.items()):
         axes[0, column].set_title(title)
         for row, feature in enumerate(features):
@@ -97,7 +97,7 @@ def plot_k_evidence(evidence, chosen):
     -------
     Figure
     """
-    figure, axes = _new_figure(8.0, 3, sharex=True)
+    figure, axes = new_figure(8.0, 3, sharex=True)
     panels = [
         ("silhouette", "Silhouette (higher is better)", MARKERS[0]),
         ("davies_bouldin", "Davies-Bouldin index (lower is better)", MARKERS[1]),
@@ -152,7 +152,7 @@ def plot_with_control(values, control, label, thresholds=None, control_label="wi
     -------
     Figure
     """
-    figure, ax = _new_figure(1.8 + 0.45 * len(values))
+    figure, ax = new_figure(1.8 + 0.45 * len(values))
     names = [str(name) for name in values.index]
     low, high = float(np.min(control)), float(np.max(control))
     ax.axvspan(low, max(high, low + 0.004), color=ACCENT, alpha=0.25, label=control_label)
@@ -226,7 +226,7 @@ def plot_projection(points, clusters, explained):
     Figure
     """
     points = np.asarray(points)
-    figure, ax = _new_figure(5.6)
+    figure, ax = new_figure(5.6)
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
     ax.set(
@@ -271,7 +271,7 @@ def plot_heatmap(positions, texts, label="position in the base"):
     -------
     Figure
     """
-    figure, ax = _new_figure(1.6 + 0.5 * len(positions))
+    figure, ax = new_figure(1.6 + 0.5 * len(positions))
     sns.heatmap(
         positions,
         annot=texts,
@@ -305,7 +305,7 @@ def plot_shares(shares, label):
     -------
     Figure
     """
-    figure, ax = _new_figure(1.8 + 0.7 * len(shares))
+    figure, ax = new_figure(1.8 + 0.7 * len(shares))
     places = np.arange(len(shares))
     for offset, column, color, hatch in zip(
         (-0.2, 0.2), shares, COLORS[:2], ("", "//"), strict=True
@@ -340,7 +340,7 @@ def plot_k_distances(curve, eps, min_samples):
     -------
     Figure
     """
-    figure, axes = _new_figure(4.2, 1, 2, gridspec_kw={"width_ratios": [3, 2]})
+    figure, axes = new_figure(4.2, 1, 2, gridspec_kw={"width_ratios": [3, 2]})
     share = np.linspace(0, 1, len(curve))
     core = float(np.mean(curve <= eps))
     # A page needs no million points, and each end of the curve needs its own.
@@ -382,7 +382,7 @@ def plot_scatter(points, clusters, labels):
     # A logarithm has no place for zeros; they stand below the smallest value there is.
     smallest = np.where(points > 0, points, np.inf).min(axis=0, initial=1e300)
     points = np.maximum(points, smallest / 3)
-    figure, ax = _new_figure(5.6)
+    figure, ax = new_figure(5.6)
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
     ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
@@ -412,7 +412,7 @@ def plot_scores(scores, groups, threshold, label):
     Figure
     """
     scores = np.asarray(scores)
-    figure, axes = _new_figure(
+    figure, axes = new_figure(
         1.2 + 1.5 * len(groups.categories), len(groups.categories), sharex=True, squeeze=False
     )
     positive = scores[scores > 0]
@@ -444,7 +444,7 @@ def plot_precision_recall(curves, base_rate):
     -------
     Figure
     """
-    figure, ax = _new_figure(5.0)
+    figure, ax = new_figure(5.0)
     styles = ["-", "--", "-.", ":"]
     for place, (name, (precision, recall)) in enumerate(curves.items()):
         ax.step(

@@ -7,6 +7,7 @@ How a file is read and checked stands in `helpers.tables`; here stands what it m
 import textwrap
 import warnings
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from helpers.tables import (
 )
 from helpers.text import InputError
 
-__all__ = ["SAMPLE_IMAGES", "InputError", "read_flows", "read_image", "read_orders"]
+__all__ = ["SAMPLE_IMAGES", "InputError", "image_file", "read_flows", "read_image", "read_orders"]
 
 LARGEST = 1e12  # a quantity, price or revenue beyond this is a slip; sums stay exact to the penny
 LARGEST_FLOW = 1e15  # bytes, packets or seconds of one flow beyond this are a slip
@@ -321,6 +322,31 @@ def read_image(path):
         reason = textwrap.shorten(str(error).rstrip("."), 200) or type(error).__name__
         problem = f"the image is damaged, cut short, or of a kind that cannot be read ({reason})."
         raise fault(path, [f"{problem} Copy or download it again. {save}"]) from None
+
+
+def image_file(path):
+    """
+    Return the file behind what ``read_image`` takes: a photograph that ships is a file as well.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or one of ``SAMPLE_IMAGES``.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> image_file("china.jpg").stat().st_size
+    196653
+    """
+    if not (isinstance(path, str) and path in SAMPLE_IMAGES):
+        return Path(path)
+    if path.endswith(".jpg"):
+        return Path(str(resources.files("sklearn.datasets.images") / path))
+    return next(Path(str(resources.files("skimage.data"))).glob(f"{path}.*g"))
 
 
 def _check_image(path, image):

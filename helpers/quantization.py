@@ -246,7 +246,7 @@ def _count_colors(image):
     if channels == 4:
         codes[codes & 255 == 0] = 0
         found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        shifts = (24, 16, 8, 0)
+        shifts = [24, 16, 8, 0]
     else:
         # Every colour has a place in one table: no sorting of pixels, however many there are.
         table = np.zeros(1 << 24, dtype=np.int64)
@@ -255,7 +255,7 @@ def _count_colors(image):
             table[: len(part)] += part
         found = np.flatnonzero(table)
         counts = table[found]
-        shifts = (16, 8, 0)
+        shifts = [16, 8, 0]
     colors = np.column_stack([(found >> shift) & 255 for shift in shifts]).astype(np.uint8)
 
     def to_image(values):
