@@ -6,10 +6,11 @@ Ground
     what to do, ``text`` and ``files`` write for people and to disk.
 Shared
     ``selection`` weighs the evidence on the number of clusters, ``stability`` asks whether
-    clusters come back, ``density`` is DBSCAN in little memory, ``figures`` draws, ``export``
-    writes results.
+    clusters come back, ``density`` is DBSCAN in little memory, ``figures`` and
+    ``pictures`` draw, ``export`` writes results.
 Chapters
-    ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows.
+    ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows,
+    ``quantization`` chooses palettes.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """

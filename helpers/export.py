@@ -18,7 +18,7 @@ from helpers.text import InputError, listed
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
 
-_PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy"]
+_PACKAGES = ["numpy", "pandas", "pillow", "scikit-image", "scikit-learn", "scipy"]
 
 
 def write_csv(table, path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from helpers.figures import ACCENT, COLORS, MARKERS, WIDTH, new_figure
 
@@ -17,7 +16,7 @@ def plot_images(images, n_columns=2):
     Parameters
     ----------
     images : dict of str to uint8 array of shape (height, width, 3 or 4)
-        Larger ones are thinned out: some of their rows and columns are left out, no colour is mixed.
+        Of larger ones some rows and columns are left out; no colours are mixed.
     n_columns : int, default=2
 
     Returns
@@ -56,8 +55,8 @@ def plot_color_space(colors, counts, palette):
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     ax = figure.add_subplot(projection="3d", computed_zorder=False)
     shown = np.linspace(0, len(colors) - 1, min(len(colors), 4000)).astype(int)
-    sizes = 4 + 60 * np.sqrt(counts[shown] / counts.max())
-    ax.scatter(*colors[shown].T, c=colors[shown] / 255, s=sizes, alpha=0.5, linewidths=0)
+    sizes = 8 + 80 * np.sqrt(counts[shown] / counts.max())
+    ax.scatter(*colors[shown].T, c=colors[shown] / 255, s=sizes, linewidths=0)
     ax.scatter(
         *palette.T, c=palette / 255, s=140, marker="s", edgecolors="black", linewidths=1.5, zorder=5
     )
@@ -121,10 +120,9 @@ def plot_rate_distortion(tables):
                 label=method,
                 markersize=8,
             )
-        ax.set(title=title, xlabel="bits per pixel", ylabel="PSNR (dB)", xscale="log")
+        ax.set(title=title, xlabel="bits per pixel", ylabel="PSNR (dB)")
         ax.set_ylim(top=top * 1.02)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        ax.set_xlim(left=0)
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     return figure

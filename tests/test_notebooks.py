@@ -73,7 +73,11 @@ def test_the_record_of_the_run_holds_every_parameter_and_every_input_file(notebo
     parameters = read_parameters(notebook)
     files = {parameter.name for parameter in parameters if parameter.is_input_file}
     others = {parameter.name for parameter in parameters} - files - {"output_dir"}
-    assert recorded["inputs"] == {name: name for name in files}
+    paths = {
+        name: re.sub(r"image_file\((\w+)\)", r"\1", path)
+        for name, path in recorded["inputs"].items()
+    }
+    assert paths == {name: name for name in files}
     assert recorded["parameters"] == {name: name for name in others}
 
 
