@@ -482,7 +482,10 @@ class DensityDetector(OutlierMixin, BaseEstimator):
         float array of shape (n_samples,)
             In a table as long as the one that was fitted.
         """
-        distances = -self.score_samples(X)
+        return self._expected(-self.score_samples(X))
+
+    def _expected(self, distances):
+        """Return how many ordinary rows would be expected at these distances or beyond."""
         mean, deviation = self.log_distance_
         with np.errstate(divide="ignore"):
             position = (np.log(distances) - mean) / deviation
@@ -543,7 +546,7 @@ def alerts(flows, detector):
     usual = np.exp(detector[:-1].inverse_transform(normal)) - offsets if len(X) else normal
     table = flows.assign(**{name: measures[name] for name in measures if name not in flows})
     table["score"] = np.sqrt(contributions.sum(axis=1))
-    table["expected"] = density.expected_normal(X) if len(X) else np.empty(0)
+    table["expected"] = density._expected(table["score"].to_numpy())
     table["severity"] = severity(table["expected"])
 
     order = np.argsort(-shares, axis=1, kind="stable")

@@ -71,6 +71,8 @@ class DensityGraph:
         kth = self._distances[np.arange(len(enough)), enough.argmax(axis=1)]
         self._k_distances = np.where(enough[:, -1], kth, np.inf)
         self.k_distances = self._k_distances[self._inverse]
+        # The last clusters found: who tries an eps usually goes on to use it.
+        self._found = {}
 
     def core(self, eps):
         """
@@ -102,6 +104,8 @@ class DensityGraph:
             0 for the cluster with the most rows, and so on; -1 for noise. A row that is near a
             core row without being one goes with the nearest (DBSCAN: with the first that asks).
         """
+        if eps in self._found:
+            return self._found[eps].copy()
         is_core = self._core(eps)
         labels = np.full(len(is_core), NOISE)
         core, other = np.flatnonzero(is_core), np.flatnonzero(~is_core)
@@ -112,7 +116,8 @@ class DensityGraph:
             unsure = other[np.abs(distances - eps) <= self._tie * eps]
             within[np.isin(other, unsure)] = self._reached(core, unsure, eps)[unsure]
             labels[other[within]] = labels[core[nearest[within]]]
-        return _largest_first(labels[self._inverse])
+        self._found = {eps: _largest_first(labels[self._inverse])}
+        return self._found[eps].copy()
 
     def _core(self, eps):
         """Whether each distinct row is core."""
