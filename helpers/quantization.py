@@ -5,6 +5,7 @@ with their counts as weights: the same sums for a fraction of the work.
 """
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from helpers.weighted import distinct_rows
 
 COLOR_SPACES = ("srgb", "lab")
 MOST_COLORS = 256  # what one byte can tell apart, and what PNG, GIF and Pillow allow
+MOST_JPEG = 65_500  # pixels a side, and what libjpeg allows
 
 # Restarts run on cells of a colour cube cut into 32 parts a side; more colours than this have them.
 _MANY_COLORS = 5_000
@@ -41,7 +43,8 @@ class PaletteQuantizer(BaseEstimator):
     Parameters
     ----------
     n_colors : int, default=16
-        1 to 256. With as many as the image has, nothing is lost; with more, none is added.
+        1 to 256. With as many as the image has, nothing is lost; with more, none is added. From
+        2 on, full transparency is one of them where it occurs, so it stays where it was.
     color_space : {"srgb", "lab"}, default="srgb"
         Where distances are measured: in the file's own numbers, which is what squared error
         counts, or in CIELAB, which is closer to what eyes see.
@@ -96,22 +99,28 @@ class PaletteQuantizer(BaseEstimator):
             If the image or a parameter is not of the kind above.
         """
         image = _checked(image)
-        if not 1 <= self.n_colors <= MOST_COLORS:
-            raise ValueError(f"n_colors is {self.n_colors}. Use 1 to {MOST_COLORS}.")
+        if self.n_colors not in range(1, MOST_COLORS + 1):
+            raise ValueError(f"n_colors is {self.n_colors!r}. Use 1 to {MOST_COLORS}.")
         if self.color_space not in COLOR_SPACES:
             raise ValueError(f"color_space is {self.color_space!r}. Use one of {COLOR_SPACES}.")
         colors, counts, _ = _count_colors(image)
         self.n_distinct_ = len(colors)
         palette = colors
         if len(colors) > self.n_colors:
+            # Full transparency is the first colour if there is any. It keeps a place of its own:
+            # a mean of it and of opaque colours would make the opaque ones transparent too.
+            kept = int(self.n_colors > 1 and colors.shape[1] == 4 and colors[0, 3] == 0)
             points = _coordinates(colors, self.color_space)
-            palette = _colors(self._centers(colors, points, counts), self.color_space)
+            centers = self._centers(
+                int(self.n_colors) - kept, colors[kept:], points[kept:], counts[kept:]
+            )
+            palette = np.vstack([colors[:kept], _colors(centers, self.color_space)])
         palette = np.unique(palette, axis=0)
         brightness = palette @ np.array([0.299, 0.587, 0.114, 0.0])[: palette.shape[1]]
         self.palette_ = palette[np.argsort(brightness, kind="stable")]
         return self
 
-    def _centers(self, colors, points, counts):
+    def _centers(self, n_centers, colors, points, counts):
         """Return the centres of k-means: many starts on cells, the best refined on all colours."""
         rows, weights = points, counts
         if len(points) > _MANY_COLORS:
@@ -119,13 +128,13 @@ class PaletteQuantizer(BaseEstimator):
             weights = np.bincount(cell, counts)
             sums = [np.bincount(cell, counts * feature) for feature in points.T]
             rows = np.column_stack(sums) / weights[:, np.newaxis]
-        if len(rows) <= self.n_colors:
+        if len(rows) <= n_centers:
             rows, weights = points, counts
-        start = KMeans(self.n_colors, n_init=_RESTARTS, random_state=self.random_state)
+        start = KMeans(n_centers, n_init=_RESTARTS, random_state=self.random_state)
         # One thread: the sums, and so the palette, are the same on any number of cores.
         with threadpool_limits(1):
             centers = start.fit(rows, sample_weight=weights).cluster_centers_
-            refined = KMeans(self.n_colors, init=centers, n_init=1)
+            refined = KMeans(n_centers, init=centers, n_init=1)
             return refined.fit(points, sample_weight=counts).cluster_centers_
 
     def transform(self, image):
@@ -325,7 +334,7 @@ def write_palette_image(quantizer, image, path):
     content = encode_png(quantizer.transform(image), quantizer.palette_)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-    return path
+    return Path(path)
 
 
 def _encoded(image, kind, **options):
@@ -372,6 +381,11 @@ def errors(image, other):
         error per channel; "SSIM", 1 where nothing differs, missing where the image is smaller
         than its window of 7 pixels.
 
+    Raises
+    ------
+    ValueError
+        If the images differ in size.
+
     References
     ----------
     Wang, Bovik, Sheikh and Simoncelli (2004), "Image quality assessment: from error visibility to
@@ -385,6 +399,11 @@ def errors(image, other):
     """
     image, other = on_white(_checked(image)), on_white(_checked(other))
     height, width = image.shape[:2]
+    if other.shape != image.shape:
+        theirs = f"{other.shape[1]} x {other.shape[0]}"
+        raise ValueError(
+            f"Expected images of one size in pixels, not {width} x {height} and {theirs}."
+        )
     # In strips, for the measures need many times the memory of what they look at.
     rows = max(64, (1 << 20) // width)
     strips = [slice(start, start + rows) for start in range(0, height, rows)]
@@ -418,7 +437,15 @@ def jpeg_of_size(image, n_bytes):
         The smallest that Pillow makes, if even that is larger.
     quality : int
         Pillow's scale, 1 to 95.
+
+    Raises
+    ------
+    ValueError
+        If the image is larger than a JPEG can be.
     """
+    longest = max(image.shape[:2])
+    if longest > MOST_JPEG:
+        raise ValueError(f"A JPEG has at most {MOST_JPEG:,} pixels a side, not {longest:,}.")
     picture = Image.fromarray(image)
     low, high = 1, 95
     while low < high:
