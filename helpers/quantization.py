@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from helpers.files import replacing
-from helpers.weighted import distinct_rows
 
 COLOR_SPACES = ("srgb", "lab")
 MOST_COLORS = 256  # what one byte can tell apart, and what PNG, GIF and Pillow allow
@@ -30,6 +29,7 @@ _MANY_COLORS = 5_000
 _CELL_BITS = 3
 _RESTARTS = 20
 _PIXELS_TOGETHER = 1 << 22
+_SORTED_PIXELS = 1 << 20  # sorting so many takes less time than a table of all colours
 
 
 class PaletteQuantizer(BaseEstimator):
@@ -124,7 +124,8 @@ class PaletteQuantizer(BaseEstimator):
         """Return the centres of k-means: many starts on cells, the best refined on all colours."""
         rows, weights = points, counts
         if len(points) > _MANY_COLORS:
-            _, _, cell = distinct_rows(colors >> _CELL_BITS)
+            sides = (256 >> _CELL_BITS) ** np.arange(colors.shape[1])
+            _, cell = np.unique((colors >> _CELL_BITS) @ sides[::-1], return_inverse=True)
             weights = np.bincount(cell, counts)
             sums = [np.bincount(cell, counts * feature) for feature in points.T]
             rows = np.column_stack(sums) / weights[:, np.newaxis]
@@ -254,8 +255,9 @@ def _count_colors(image):
         codes = (codes << 8) | channel.reshape(-1)
     if channels == 4:
         codes[codes & 255 == 0] = 0
+    by_sorting = channels == 4 or len(codes) <= _SORTED_PIXELS
+    if by_sorting:
         found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        shifts = [24, 16, 8, 0]
     else:
         # Every colour has a place in one table: no sorting of pixels, however many there are.
         table = np.zeros(1 << 24, dtype=np.int64)
@@ -264,11 +266,11 @@ def _count_colors(image):
             table[: len(part)] += part
         found = np.flatnonzero(table)
         counts = table[found]
-        shifts = [16, 8, 0]
+    shifts = range(8 * channels - 8, -1, -8)
     colors = np.column_stack([(found >> shift) & 255 for shift in shifts]).astype(np.uint8)
 
     def to_image(values):
-        if channels == 4:
+        if by_sorting:
             return values[place].reshape(shape)
         by_code = np.zeros(1 << 24, dtype=values.dtype)
         by_code[found] = values
