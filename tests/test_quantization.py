@@ -596,11 +596,15 @@ def test_colors_are_counted_as_by_numpy(channels):
     assert_array_equal(counts, theirs[1])
 
 
-def test_pixels_are_counted_part_by_part(monkeypatch, thumbnail):
-    whole = count_colors(thumbnail)
-    monkeypatch.setattr(quantization, "_PIXELS_TOGETHER", 1000)
-    for one, other in zip(count_colors(thumbnail), whole, strict=True):
+@pytest.mark.parametrize("together", [1000, 1 << 22])
+def test_a_table_counts_as_sorting_does(monkeypatch, thumbnail, together):
+    """Large images are counted part by part, in a table of all colours there are."""
+    by_sorting, indices = count_colors(thumbnail), PaletteQuantizer(8).fit_transform(thumbnail)
+    monkeypatch.setattr(quantization, "_SORTED_PIXELS", 0)
+    monkeypatch.setattr(quantization, "_PIXELS_TOGETHER", together)
+    for one, other in zip(count_colors(thumbnail), by_sorting, strict=True):
         assert_array_equal(one, other)
+    assert_array_equal(PaletteQuantizer(8).fit_transform(thumbnail), indices)
 
 
 # encode_png and write_palette_image
@@ -733,7 +737,7 @@ def test_errors_are_those_of_scikit_image(thumbnail):
 
 @pytest.mark.parametrize(
     ("height", "width"),
-    [(2700, 800), (1315, 800), (1 << 17, 8), (130, 1 << 15)],
+    [(2700, 800), (1315, 800), (1 << 17, 8), (130, 17_000)],
     ids=["three strips", "four rows over", "narrow", "wide"],
 )
 def test_strips_measure_nearly_what_the_whole_does(china, height, width):
