@@ -96,7 +96,7 @@ def plot_rate_distortion(tables):
     ----------
     tables : dict of str to DataFrame
         Title -> table with "method", "bits per pixel" and "PSNR". What is without any error, and so
-        has no finite PSNR, stands on the upper edge.
+        has no finite PSNR, stands on a dotted line at the top.
 
     Returns
     -------
@@ -105,7 +105,10 @@ def plot_rate_distortion(tables):
     figure, axes = new_figure(4.0 * len(tables), len(tables), squeeze=False)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         finite = table["PSNR"][np.isfinite(table["PSNR"])]
-        top = 1.05 * float(finite.max()) if len(finite) else 60.0
+        top = max(60.0, 1.05 * float(finite.max())) if len(finite) else 60.0
+        if len(finite) < len(table):
+            ax.axhline(top, color="black", linestyle=":", linewidth=1)
+            ax.annotate("no error", (0.98, top), xycoords=("axes fraction", "data"), ha="right")
         for (method, rows), color, marker in zip(
             table.groupby("method", sort=False), [*COLORS[:2], ACCENT], MARKERS, strict=False
         ):
@@ -119,9 +122,11 @@ def plot_rate_distortion(tables):
                 linestyle="" if method == "source" else "-",
                 label=method,
                 markersize=8,
+                clip_on=False,
             )
         ax.set(title=title, xlabel="bits per pixel", ylabel="PSNR (dB)")
-        ax.set_ylim(top=top * 1.02)
+        if len(finite) < len(table):
+            ax.set_ylim(top=top * 1.06)
         ax.set_xlim(left=0)
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)

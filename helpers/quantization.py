@@ -5,6 +5,8 @@ with their counts as weights: the same sums for a fraction of the work.
 """
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -303,6 +305,10 @@ def encode_png(indices, palette):
     """
     Indexed PNG: the palette once, then for each pixel as few bits as the palette needs.
 
+    Places in a palette are names and no quantities, so rows are packed as they are. Pillow filters
+    rows of 4 bits or fewer as if they were brightness, which makes photographs of up to 16 colours
+    about a sixth larger.
+
     Parameters
     ----------
     indices : uint8 array of shape (height, width)
@@ -311,11 +317,43 @@ def encode_png(indices, palette):
     Returns
     -------
     bytes
+
+    References
+    ----------
+    "Portable Network Graphics (PNG) Specification", W3C, sections 9.2 and 11.
+
+    Examples
+    --------
+    >>> content = encode_png(np.zeros((2, 3), np.uint8), np.zeros((1, 3), np.uint8))
+    >>> Image.open(io.BytesIO(content)).size
+    (3, 2)
     """
-    image = Image.fromarray(np.ascontiguousarray(indices), "P")
-    image.putpalette(np.ascontiguousarray(palette[:, :3]).tobytes())
-    alpha = {"transparency": palette[:, 3].tobytes()} if palette.shape[1] == 4 else {}
-    return _encoded(image, "PNG", optimize=True, **alpha)
+    height, width = indices.shape
+    bits = next(depth for depth in (1, 2, 4, 8) if 2**depth >= len(palette))
+    per_byte = 8 // bits
+    places = np.pad(indices, ((0, 0), (0, -width % per_byte))).reshape(height, -1, per_byte)
+    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+    packed = np.bitwise_or.reduce(places << shifts, axis=2)
+    rows = np.insert(packed, 0, 0, axis=1).tobytes()  # each row begins with its filter: none
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 3, 0, 0, 0)),
+        (b"PLTE", np.ascontiguousarray(palette[:, :3]).tobytes()),
+        (b"tRNS", palette[:, 3].tobytes() if palette.shape[1] == 4 else b""),
+        (b"IDAT", min((_deflated(rows, strategy) for strategy in (0, 1)), key=len)),
+        (b"IEND", b""),
+    ]
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        if data or name == b"IEND":
+            content += struct.pack(">I", len(data)) + name + data
+            content += struct.pack(">I", zlib.crc32(name + data))
+    return content
+
+
+def _deflated(data, strategy):
+    """Return data compressed as hard as zlib can, with one of its strategies."""
+    packer = zlib.compressobj(level=9, memLevel=9, strategy=strategy)
+    return packer.compress(data) + packer.flush()
 
 
 def write_palette_image(quantizer, image, path):
@@ -484,7 +522,10 @@ def compression_table(
     """
     image = _checked(image)
     flat = on_white(image)
-    source = _encoded(Image.fromarray(image), "PNG", optimize=True)
+    plain = Image.fromarray(image)
+    if image.shape[2] == 3 and (image == image[..., :1]).all():
+        plain = plain.convert("L")  # one number a pixel says as much
+    source = _encoded(plain, "PNG", optimize=True)
     distinct = len(count_colors(image)[0])
     rows = {"source as PNG": ["source", distinct, len(source), image]}
     if given is not None:

@@ -59,7 +59,7 @@ def test_with_its_defaults_the_photograph_belongs_to_jpeg(tmp_path, monkeypatch)
     original = read_image("china.jpg")
     text, table, record = assert_page_agrees_with_exports(tmp_path / "out", original, SIZES)
     assert "**96,615 distinct colours**" in text
-    assert "The JPEG of the same size is better every time" in text
+    assert "Wherever the two can be compared, the JPEG is better" in text
     assert record["inputs"]["image"]["file"] == "china.jpg"
     # One start of k-means on every pixel, and Pillow's median cut, as measured elsewhere.
     assert (table.loc[[f"K = {k}" for k in SIZES], "MSE"] <= [651.0, 365.8, 190.7, 113.2]).all()
@@ -75,7 +75,7 @@ def transparent():
 @pytest.mark.parametrize(
     ("array", "parameters", "sentences"),
     [
-        (flat_graphic(), {}, ["The palette wins", "lose nothing"]),
+        (flat_graphic(), {}, ["The palette wins", "loses nothing"]),
         (np.full((1, 1, 3), 7, np.uint8), {}, ["**1 pixel** and **1 distinct colour**"]),
         (np.zeros((30, 40, 3), np.uint8), {"n_colors": "[1]"}, ["**1 distinct colour**"]),
         (transparent(), {"n_colors": "[2, 3, 256]"}, ["some of them transparent"]),

@@ -684,7 +684,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(thumbnail, tmp_path, monkeyp
         fail()
 
     for target, name, failure in (
-        (Image.Image, "save", fail),
+        (quantization, "encode_png", fail),
         (Path, "write_bytes", fail_half_way),
         (Path, "replace", fail),
     ):
