@@ -10,7 +10,7 @@ Shared
     ``pictures`` draw, ``export`` writes results.
 Chapters
     ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows,
-    ``quantization`` chooses palettes.
+    ``quantization`` chooses palettes, ``scale`` clusters more customers than memory holds.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """
