@@ -10,7 +10,14 @@ Shared
     ``pictures`` draw, ``export`` writes results.
 Chapters
     ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows,
-    ``quantization`` chooses palettes, ``scale`` clusters more customers than memory holds.
+    ``quantization`` chooses palettes, ``scale`` clusters more customers than memory holds,
+    ``spark`` speaks to Apache Spark, where it is installed.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """
+
+import warnings
+
+# Where PySpark is installed, pandera imports it, and it warns whoever has pandas 3. What the course
+# asks of PySpark does not go through pandas.
+warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")

@@ -4,13 +4,16 @@ Run ``python -m helpers.fixtures`` to write the files of ``data/`` again; the by
 every time. A picture with the right pixels stays as it is, for compressors differ.
 """
 
+import tempfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from helpers.files import replacing, write_text
+from helpers.text import InputError
 
 LAST_DAY = pd.Timestamp("2024-12-31")
 
@@ -300,6 +303,103 @@ def flat_graphic():
     for paint, colour in PAINTS.items():
         pixels[page == paint] = colour
     return pixels
+
+
+def write_order_lines(
+    directory, n_customers=2_000, *, segments=SHOPPERS, lines_per_order=2.6, random_state=2024
+):
+    """
+    Write order lines of any number of customers as Parquet, one folder a month.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Must not exist yet.
+    n_customers : int, default=2_000
+        They place about 5 orders each.
+    segments : DataFrame, default=SHOPPERS
+        As for ``ecommerce_customers``.
+    lines_per_order : float, default=2.6
+        Mean number of lines of an order, at least 1.
+    random_state : int, default=2024
+        Seed. The rows are the same on any number of cores, with one version of DuckDB.
+
+    Returns
+    -------
+    Path
+        The directory: "month=1/..." and so on, with "customer_id" (a number; missing on 1 % of
+        the lines), "order_id", "order_date", "revenue" (negative on 1.5 %, the returns) and
+        "segment", the truth.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something under that name.
+    InputError
+        If the disk is full. Nothing is left of what was written.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        raise FileExistsError(f"{directory} exists already. Remove it, or choose another name.")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename: whole, or not there.
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".") as temporary:
+        with duckdb.connect() as connection:
+            shoppers = segments.reset_index(names="segment").assign(
+                upper=segments["share"].cumsum().to_numpy().clip(max=1)
+            )
+            shoppers["lower"] = shoppers["upper"].shift(fill_value=0)
+            connection.register("shoppers", shoppers)
+            query = _ORDER_LINES.format(
+                seed=int(random_state),
+                n_customers=int(n_customers),
+                extra_lines=float(lines_per_order) - 1,
+                last_day=f"{LAST_DAY:%Y-%m-%d}",
+                path=str(Path(temporary, "lines")).replace("'", "''"),
+            )
+            try:
+                connection.execute(query)
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"{directory}: cannot be written ({reason}).") from None
+        Path(temporary, "lines").replace(directory)
+    return directory
+
+
+# Chance comes from hashes of a row's numbers: no order of rows or of threads can change it.
+_ORDER_LINES = """
+CREATE MACRO uniform(a, b, c) AS (hash(a, b, c, {seed}) >> 11)::DOUBLE / 9007199254740992.0;
+CREATE MACRO normal(a, b, c) AS
+    sqrt(-2 * ln(1 - uniform(a, b, c))) * cos(2 * pi() * uniform(a, b, c + 1000));
+CREATE VIEW customers AS
+    SELECT i AS customer_id, segment, active_days,
+        greatest(1, round(recency * exp(0.30 * normal(i, 0, 1)))) AS days,
+        CASE WHEN orders > 1 THEN greatest(2, round(
+            orders * exp(0.18 * normal(i, 0, 2)) + sqrt(orders) * normal(i, 0, 3)
+        )) ELSE 1 END::BIGINT AS n_orders,
+        basket * exp(0.35 * normal(i, 0, 4)) AS basket
+    FROM range({n_customers}) AS t(i)
+    JOIN shoppers ON uniform(i, 0, 0) >= lower AND uniform(i, 0, 0) < upper;
+CREATE VIEW orders AS
+    SELECT customer_id, segment, basket, customer_id * 1000 + k AS order_id,
+        CASE WHEN days > 365 THEN 365 - (days - 365) % 180 ELSE days END AS days,
+        CASE WHEN k = 0 THEN 0 ELSE round(uniform(order_id, k, 5) * active_days) END AS earlier,
+        1 + floor(uniform(order_id, 0, 6) * (2 * {extra_lines} + 1))::BIGINT AS n_lines
+    FROM (SELECT *, unnest(range(n_orders)) AS k FROM customers);
+COPY (
+    SELECT
+        CASE WHEN chance < 0.01 THEN NULL ELSE customer_id END AS customer_id,
+        order_id, order_date, segment, month(order_date) AS month,
+        CASE WHEN chance > 0.985 THEN -1 WHEN chance > 0.982 THEN 0 ELSE 1 END
+            * greatest(0.5, round(basket / n_lines * exp(0.25 * normal(order_id, line, 7)), 2))
+            AS revenue
+    FROM (
+        SELECT *, uniform(order_id, line, 8) AS chance,
+            DATE '{last_day}' + 1 - least(366, days + earlier)::INTEGER AS order_date
+        FROM (SELECT *, unnest(range(n_lines)) AS line FROM orders)
+    )
+) TO '{path}' (FORMAT parquet, PARTITION_BY (month), ROW_GROUP_SIZE 100000)
+"""
 
 
 def write_fixtures(directory="data"):

@@ -1,10 +1,11 @@
 """Clustering more than memory holds: the engine counts, scikit-learn clusters what was counted.
 
-A database engine turns order lines into occupied cells of log-RFM space: a few thousand of them,
+A database engine turns order lines into occupied cells of log-RFM space: some thousands of them,
 however many customers there are. Weighted k-means does the rest.
 """
 
 import tempfile
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,114 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.fixtures import LAST_DAY, SHOPPERS
-from helpers.text import InputError, listed
+from helpers.files import replacing
+from helpers.text import InputError, counted, listed, nearest
 
 COLUMNS = ["customer_id", "order_id", "order_date", "revenue"]
 FEATURES = ["recency", "frequency", "monetary"]
+ROUTES = ("cells", "batches", "everybody")
 
 # Of a logarithm: the customers of one cell differ by at most 5 % in each feature.
 CELL_WIDTH = 0.05
-_HELD_OUT = 10  # one customer in so many judges the clusters and does not make them
 _MOST_JUDGES = 100_000
-_BATCH = 50_000
+
+# These queries say the same to DuckDB and to Spark. Their table is called rfm.
+# One customer in 16 is held out, to judge clusters that it did not make; chosen by MD5, because
+# that is the same number in every engine.
+LOGARITHMS = """
+CREATE OR REPLACE TEMPORARY VIEW logarithms AS
+SELECT *, ln(1 + recency) AS r, ln(1 + frequency) AS f, ln(1 + monetary) AS m,
+    md5(CAST(customer_id AS STRING)) AS lot,
+    substr(md5(CAST(customer_id AS STRING)), 1, 1) = '0' AS held_out
+FROM rfm
+"""
+CELLS = f"""
+SELECT avg(r) AS r, avg(f) AS f, avg(m) AS m, count(*) AS customers
+FROM logarithms WHERE NOT held_out
+GROUP BY floor(r / {CELL_WIDTH}), floor(f / {CELL_WIDTH}), floor(m / {CELL_WIDTH})
+ORDER BY r, f, m
+"""  # noqa: S608
+JUDGES = f"""
+SELECT recency, frequency, monetary FROM logarithms WHERE held_out
+ORDER BY lot LIMIT {_MOST_JUDGES}
+"""  # noqa: S608
+
+
+def order_lines(lines, columns=None):
+    """
+    Order lines under the course's names, of any engine.
+
+    Parameters
+    ----------
+    lines : DataFrame, LazyFrame or relation of pandas, Polars, DuckDB or Spark
+    columns : dict or None, default=None
+        Your names by the course's: "customer_id", "order_id", "order_date", "revenue", or
+        "quantity" and "unit_price" instead of "revenue". What is not in it has the course's name.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        "customer_id", "order_id", "order_date", "revenue".
+
+    Raises
+    ------
+    InputError
+        If a column is not there, with the nearest that is.
+    """
+    frame = nw.from_native(lines).lazy()
+    columns = columns or {}
+    names = needed_columns(frame.collect_schema().names(), columns)
+    parts = [nw.col(names[name]).alias(name) for name in COLUMNS[:3]]
+    if "revenue" in names:
+        revenue = nw.col(names["revenue"])
+    else:
+        revenue = nw.col(names["quantity"]) * nw.col(names["unit_price"])
+    return frame.select(*parts, revenue.cast(nw.Float64).alias("revenue"))
+
+
+def needed_columns(present, columns=None):
+    """
+    Find the columns of order lines among those that are present.
+
+    Parameters
+    ----------
+    present : list of str
+    columns : dict or None, default=None
+        As for ``order_lines``.
+
+    Returns
+    -------
+    dict
+        The names that are present, by the course's.
+
+    Raises
+    ------
+    InputError
+        As ``order_lines``.
+    """
+    parts = ["quantity", "unit_price"]
+    columns = columns or {}
+    unknown = [name for name in columns if name not in [*COLUMNS, *parts]]
+    if unknown:
+        known = [*COLUMNS, *parts]
+        raise InputError(
+            f"columns: there is no {unknown[0]!r} to give a name{nearest(unknown[0], known)}. "
+            f"There are {listed(known)}."
+        )
+    names = {name: columns.get(name, name) for name in COLUMNS + parts}
+    by_parts = names["revenue"] not in present and not {names[name] for name in parts} - {*present}
+    wanted = COLUMNS[:3] + (parts if by_parts else ["revenue"])
+    missing = [names[name] for name in wanted if names[name] not in present]
+    if missing:
+        raise InputError(
+            f"no column {listed(missing)}{nearest(missing[0], present)}. Needed are "
+            f"{listed(COLUMNS)}, or quantity and unit_price instead of revenue; say in columns "
+            "what you call them."
+        )
+    return {name: names[name] for name in wanted}
 
 
 def rfm_table_lazy(orders, snapshot=None):
@@ -40,7 +136,8 @@ def rfm_table_lazy(orders, snapshot=None):
     ----------
     orders : DataFrame, LazyFrame or relation of pandas, Polars, DuckDB or Spark
         One row an order line: "customer_id", "order_id", "order_date" (a date or a timestamp
-        without time zone) and "revenue".
+        without time zone) and "revenue". Lines whose revenue is not above 0 are left out, and
+        those without a customer.
     snapshot : str (YYYY-MM-DD) or None, default=None
         Day that recency counts back from. None is the day after the last order, which takes one
         look at all orders.
@@ -65,10 +162,19 @@ def rfm_table_lazy(orders, snapshot=None):
         last = lines.select(nw.col("order_date").max()).select(_day_number("order_date"))
         # One number needs no Arrow, which engines would otherwise bring it in.
         backend = "polars" if lines.implementation.is_polars() else "pandas"
-        day = int(last.collect(backend).item()) + 1
+        with warnings.catch_warnings():
+            # PySpark warns of pandas 3 whatever it is asked for.
+            warnings.simplefilter("ignore", FutureWarning)
+            latest = last.collect(backend).item()
+        if pd.isna(latest):
+            raise InputError("There are no order dates, so recency has no day to count from.")
+        day = int(latest) + 1
     else:
         day = _days_from_epoch(snapshot)
-    sales = lines.filter((nw.col("revenue") > 0) & ~nw.col("customer_id").is_null())
+    revenue = nw.col("revenue")
+    # The engines do not agree on whether NaN is above 0; below infinity it is for none.
+    is_sale = (revenue > 0) & (revenue < float("inf")) & ~nw.col("customer_id").is_null()
+    sales = lines.filter(is_sale)
     customers = sales.group_by("customer_id").agg(
         nw.col("order_date").max(),
         nw.col("order_id").n_unique().alias("frequency"),
@@ -102,94 +208,6 @@ def _days_from_epoch(day):
     return int(nw.from_native(dates).select(_day_number("day")).item())
 
 
-def write_order_lines(directory, n_customers=2_000, *, lines_per_order=2.6, random_state=2024):
-    """
-    Write order lines of any number of customers as Parquet, one folder a month.
-
-    Parameters
-    ----------
-    directory : str or Path
-        Must not exist yet.
-    n_customers : int, default=2_000
-        Of the segments of ``helpers.fixtures.SHOPPERS``; they place about 5 orders each.
-    lines_per_order : float, default=2.6
-        Mean number of lines of an order, at least 1.
-    random_state : int, default=2024
-        Seed. The rows are the same on any number of cores, with one version of DuckDB.
-
-    Returns
-    -------
-    Path
-        The directory: "month=1/..." and so on, with "customer_id" (a number; missing on 1 % of
-        the lines), "order_id", "order_date", "revenue" (negative on 1.5 %, the returns) and
-        "segment", the truth.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something under that name.
-    """
-    directory = Path(directory)
-    if directory.exists():
-        raise FileExistsError(f"{directory} exists already. Remove it, or choose another name.")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is a rename: whole, or not there.
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".") as temporary:
-        with duckdb.connect() as connection:
-            shoppers = SHOPPERS.reset_index(names="segment").assign(
-                upper=SHOPPERS["share"].cumsum().to_numpy().clip(max=1)
-            )
-            shoppers["lower"] = shoppers["upper"].shift(fill_value=0)
-            connection.register("shoppers", shoppers)
-            connection.execute(
-                _ORDER_LINES.format(
-                    seed=int(random_state),
-                    n_customers=int(n_customers),
-                    extra_lines=float(lines_per_order) - 1,
-                    last_day=f"{LAST_DAY:%Y-%m-%d}",
-                    path=str(Path(temporary, "lines")).replace("'", "''"),
-                )
-            )
-        Path(temporary, "lines").replace(directory)
-    return directory
-
-
-# Chance comes from hashes of a row's numbers: no order of rows or of threads can change it.
-_ORDER_LINES = """
-CREATE MACRO uniform(a, b, c) AS (hash(a, b, c, {seed}) >> 11)::DOUBLE / 9007199254740992.0;
-CREATE MACRO normal(a, b, c) AS
-    sqrt(-2 * ln(1 - uniform(a, b, c))) * cos(2 * pi() * uniform(a, b, c + 1000));
-CREATE VIEW customers AS
-    SELECT i AS customer_id, segment, active_days,
-        greatest(1, round(recency * exp(0.30 * normal(i, 0, 1)))) AS days,
-        CASE WHEN orders > 1 THEN greatest(2, round(
-            orders * exp(0.18 * normal(i, 0, 2)) + sqrt(orders) * normal(i, 0, 3)
-        )) ELSE 1 END::BIGINT AS n_orders,
-        basket * exp(0.35 * normal(i, 0, 4)) AS basket
-    FROM range({n_customers}) AS t(i)
-    JOIN shoppers ON uniform(i, 0, 0) >= lower AND uniform(i, 0, 0) < upper;
-CREATE VIEW orders AS
-    SELECT customer_id, segment, basket, customer_id * 1000 + k AS order_id,
-        CASE WHEN days > 365 THEN 365 - (days - 365) % 180 ELSE days END AS days,
-        CASE WHEN k = 0 THEN 0 ELSE round(uniform(order_id, k, 5) * active_days) END AS earlier,
-        1 + floor(uniform(order_id, 0, 6) * (2 * {extra_lines} + 1))::BIGINT AS n_lines
-    FROM (SELECT *, unnest(range(n_orders)) AS k FROM customers);
-COPY (
-    SELECT
-        CASE WHEN chance < 0.01 THEN NULL ELSE customer_id END AS customer_id,
-        order_id, order_date, segment, month(order_date) AS month,
-        CASE WHEN chance > 0.985 THEN -1 WHEN chance > 0.982 THEN 0 ELSE 1 END
-            * greatest(0.5, round(basket / n_lines * exp(0.25 * normal(order_id, line, 7)), 2))
-            AS revenue
-    FROM (
-        SELECT *, uniform(order_id, line, 8) AS chance,
-            DATE '{last_day}' + 1 - least(366, days + earlier)::INTEGER AS order_date
-        FROM (SELECT *, unnest(range(n_lines)) AS line FROM orders)
-    )
-) TO '{path}' (FORMAT parquet, PARTITION_BY (month), ROW_GROUP_SIZE 100000)
-"""
-
-
 @dataclass(frozen=True)
 class OutOfCoreClusters:
     """
@@ -198,34 +216,84 @@ class OutOfCoreClusters:
     Attributes
     ----------
     centers : DataFrame of shape (n_clusters, 3)
-        Recency, frequency and monetary value, in their own units.
+        Recency, frequency and monetary value, in their own units, the most recent first.
     sizes : int array of shape (n_clusters,)
-        Customers, those held out excepted.
+        Customers, those held out included.
     positions : float array of shape (n_clusters, 3)
         Mean position of a cluster's customers among all, 0 worst to 1 best: what
-        ``helpers.segmentation.name_profiles`` takes. Missing for the route "batches".
-    n_customers, n_points : int
-        Customers, and points that k-means saw in the end.
+        ``helpers.segmentation.name_profiles`` takes. Customers of one cell count as equals.
+    n_points : int
+        Points that k-means saw in the end.
     inertia : float
-        Mean squared distance of customers held out to their nearest centre, in scaled logarithms:
-        the measure on which routes are compared.
+        ``holdout_inertia`` of the customers held out: the measure on which routes are compared.
     """
 
     centers: pd.DataFrame
     sizes: np.ndarray
     positions: np.ndarray
-    n_customers: int
     n_points: int
     inertia: float
+
+
+def holdout_inertia(centers, customers):
+    """
+    Mean squared distance of customers to the nearest centre, in standardised logarithms.
+
+    Parameters
+    ----------
+    centers, customers : DataFrame
+        "recency", "frequency" and "monetary", in their own units. The customers are those whose
+        logarithms are standardised, so centres from anywhere can be compared on them.
+
+    Returns
+    -------
+    float
+        3 means no better than one cluster.
+    """
+    points = np.log1p(customers[FEATURES].to_numpy(float))
+    mean, deviation = points.mean(axis=0), _never_zero(points.std(axis=0))
+    places = (np.log1p(centers[FEATURES].to_numpy(float)) - mean) / deviation
+    return float(np.mean(KDTree(places).query((points - mean) / deviation)[0] ** 2))
+
+
+def cluster_cells(cells, n_clusters, *, random_state=42):
+    """
+    Weighted k-means on the occupied cells of log-RFM space.
+
+    Parameters
+    ----------
+    cells : array of shape (n_cells, 4)
+        What the query ``CELLS`` gives: mean logarithms of the customers of a cell, and how many.
+    n_clusters : int
+    random_state : int, default=42
+
+    Returns
+    -------
+    centers : DataFrame of shape (n_clusters, 3)
+        In units of recency, frequency and monetary value, the most recent first.
+    positions : array of shape (n_clusters, 3)
+        As in ``OutOfCoreClusters``.
+
+    Raises
+    ------
+    InputError
+        If there are fewer different customers than clusters.
+    """
+    scaler = StandardScaler().fit(cells[:, :3], sample_weight=cells[:, 3])
+    centers = _fit_kmeans(cells[:, :3], cells[:, 3], scaler, n_clusters, random_state)
+    return _in_units(centers, scaler), _positions(cells, centers, scaler)
 
 
 def cluster_out_of_core(
     parquet,
     n_clusters,
     *,
+    columns=None,
     route="cells",
     shuffle=True,
+    batch_size=50_000,
     snapshot=None,
+    assignments=None,
     memory_limit="1GB",
     random_state=42,
 ):
@@ -235,18 +303,25 @@ def cluster_out_of_core(
     Parameters
     ----------
     parquet : str or Path
-        A Parquet file, or a folder of them, with "customer_id", "order_id", "order_date" and
-        "revenue".
+        A Parquet file, or a folder of them.
     n_clusters : int
+    columns : dict or None, default=None
+        As for ``order_lines``.
     route : {"cells", "batches", "everybody"}, default="cells"
         Count first, cluster after; or mini-batches of customers; or, to compare with, k-means on
         all customers in memory.
     shuffle : bool, default=True
         Whether the batches come in random order, or by recency as a log file would have them.
+    batch_size : int, default=50_000
+        Customers of a batch.
     snapshot : str (YYYY-MM-DD) or None, default=None
         As for ``rfm_table_lazy``.
+    assignments : str, Path or None, default=None
+        Parquet file to write: each customer's "customer_id", "recency", "frequency", "monetary"
+        and "cluster", the row of the cluster's centre. One that is there is replaced, at the end.
     memory_limit : str, default="1GB"
-        DuckDB's own limit; what does not fit goes to a temporary folder on disk.
+        DuckDB's own limit; what does not fit goes to the folder for temporary files, on disk.
+        Python, its libraries and the points that k-means sees come on top.
     random_state : int, default=42
 
     Returns
@@ -257,82 +332,78 @@ def cluster_out_of_core(
     ------
     InputError
         If a file cannot be read or lacks a column, with its name; if the disk is full; or if there
-        are fewer different customers than clusters.
+        are too few different customers.
     """
-    files = _parquet_files(parquet)
-    with _engine(memory_limit) as connection:
-        try:
-            lines = connection.read_parquet([str(file) for file in files])
-            rfm_table_lazy(lines, snapshot).to_native().to_table("rfm")
-        except duckdb.OutOfMemoryException as error:
-            raise InputError(f"memory_limit={memory_limit!r} is too small ({error}).") from None
-        except duckdb.Error as error:
-            raise _blame(connection, files, error) from None
-        connection.execute(_LOGARITHMS.format(held_out=_HELD_OUT))
-        n_customers = connection.execute("SELECT count(*) FROM rfm").fetchall()[0][0]
-        mean, deviation = _moments(connection)
-        judges = (_rows(connection, _JUDGES.format(most=_MOST_JUDGES)) - mean) / deviation
+    if route not in ROUTES:
+        raise ValueError(f"route={route!r} is not one of {listed(ROUTES)}.")
+    files = _parquet_files(parquet, columns)
+    with _engine(files, memory_limit) as connection:
+        lines = connection.read_parquet([str(file) for file in files])
+        rfm_table_lazy(order_lines(lines, columns), snapshot).to_native().to_table("rfm")
+        connection.execute(LOGARITHMS)
+        judges = connection.execute(JUDGES).df()
+        cells = _rows(connection, CELLS)
+        if not (len(judges) and len(cells)):
+            n_customers = connection.execute("SELECT count(*) FROM rfm").fetchall()[0][0]
+            raise InputError(f"{counted(n_customers, 'customer')} with sales: too few to cluster.")
+        scaler = StandardScaler().fit(cells[:, :3], sample_weight=cells[:, 3])
         if route == "batches":
-            points, weights = None, None
-            model = _fit_batches(connection, n_clusters, mean, deviation, shuffle, random_state)
+            n_points = int(cells[:, 3].sum())
+            centers = _fit_batches(
+                connection, n_clusters, scaler, shuffle, batch_size, random_state
+            )
         else:
-            query = _CELLS.format(width=CELL_WIDTH) if route == "cells" else _EVERYBODY
-            table = _rows(connection, query)
-            points, weights = (table[:, :3] - mean) / deviation, table[:, 3]
-            if len(np.unique(points, axis=0)) < n_clusters:
-                raise InputError(
-                    f"{len(points):,} different customers are too few for {n_clusters} clusters."
-                )
-            # Few points bear many restarts; all customers have as many as the first chapter's.
-            model = KMeans(n_clusters, n_init=20, random_state=random_state)
-            with threadpool_limits(1):
-                model.fit(points, sample_weight=weights)
-    order = np.argsort(model.cluster_centers_[:, 0], kind="stable")
-    centers = model.cluster_centers_[order]
-    sizes, positions = np.zeros(n_clusters, int), np.full((n_clusters, 3), np.nan)
-    if points is not None:
-        labels = KDTree(centers).query(points)[1]
-        sizes = np.bincount(labels, weights, minlength=n_clusters).round().astype(int)
-        positions = _positions(points, weights, labels, n_clusters)
+            points = cells if route == "cells" else _rows(connection, _EVERYBODY)
+            n_points = len(points)
+            centers = _fit_kmeans(points[:, :3], points[:, 3], scaler, n_clusters, random_state)
+        labelled = _labelled(scaler.inverse_transform(centers), scaler.scale_)
+        if assignments is not None:
+            with replacing(assignments) as temporary:
+                connection.sql(labelled).write_parquet(str(temporary))
+        counts = f"SELECT cluster, count(*) FROM ({labelled}) GROUP BY cluster"  # noqa: S608
+        sizes = dict(connection.execute(counts).fetchall())
+    in_units = _in_units(centers, scaler)
     return OutOfCoreClusters(
-        centers=pd.DataFrame(np.expm1(centers * deviation + mean), columns=FEATURES),
-        sizes=sizes,
-        positions=positions,
-        n_customers=n_customers,
-        n_points=n_customers if points is None else len(points),
-        inertia=float(np.mean(KDTree(centers).query(judges)[0] ** 2)),
+        centers=in_units,
+        sizes=np.array([sizes.get(cluster, 0) for cluster in range(n_clusters)]),
+        positions=_positions(cells, centers, scaler),
+        n_points=n_points,
+        inertia=holdout_inertia(in_units, judges),
     )
 
 
-_LOGARITHMS = """
-CREATE VIEW logarithms AS
-    SELECT ln(1 + recency) AS r, ln(1 + frequency) AS f, ln(1 + monetary) AS m,
-        hash(customer_id) AS lot, hash(customer_id) % {held_out} = 0 AS judges
-    FROM rfm
-"""
-_JUDGES = "SELECT r, f, m FROM logarithms WHERE judges ORDER BY lot LIMIT {most}"
-_EVERYBODY = "SELECT r, f, m, 1.0 FROM logarithms WHERE NOT judges ORDER BY lot"
-_CELLS = """
-SELECT avg(r), avg(f), avg(m), count(*)::DOUBLE FROM logarithms WHERE NOT judges
-GROUP BY floor(r / {width}), floor(f / {width}), floor(m / {width}) ORDER BY ALL
-"""
-_MOMENTS = """
-SELECT avg(r), avg(f), avg(m), stddev_pop(r), stddev_pop(f), stddev_pop(m)
-FROM logarithms WHERE NOT judges
-"""
+_INTEGERS = [f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")]
+_NUMBER = "a number", (*_INTEGERS, "INTEGER", "UINTEGER", "FLOAT", "DOUBLE", "DECIMAL")
+_KINDS = {
+    "order_date": ("a date or a time", ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS")),
+    "revenue": _NUMBER,
+    "quantity": _NUMBER,
+    "unit_price": _NUMBER,
+}
+_EVERYBODY = "SELECT r, f, m, 1.0 FROM logarithms WHERE NOT held_out ORDER BY lot"
 
 
 @contextmanager
-def _engine(memory_limit):
-    """Yield a DuckDB connection that keeps to its memory and leaves nothing behind."""
+def _engine(files, memory_limit):
+    """Yield a DuckDB connection that keeps to its memory, and says in words what it cannot do."""
     with (
         tempfile.TemporaryDirectory() as folder,
         duckdb.connect(str(Path(folder, "work.duckdb"))) as connection,
     ):
-        connection.execute("SET memory_limit = ?", [memory_limit])
+        try:
+            connection.execute("SET memory_limit = ?", [memory_limit])
+        except duckdb.Error:
+            raise InputError(
+                f"memory_limit={memory_limit!r} is no size. Write it like 500MB or 2GB."
+            ) from None
         connection.execute("SET temp_directory = ?", [folder])
         connection.execute("SET enable_progress_bar = false")
-        yield connection
+        try:
+            yield connection
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(f"memory_limit={memory_limit!r} is too small ({error}).") from None
+        except duckdb.Error as error:
+            raise _blame(connection, files, error, folder) from None
 
 
 def _rows(connection, query):
@@ -340,41 +411,88 @@ def _rows(connection, query):
     return np.column_stack(list(connection.execute(query).fetchnumpy().values())).astype(float)
 
 
-def _moments(connection):
-    """Return mean and standard deviation of the logarithms; a constant one counts as it is."""
-    values = _rows(connection, _MOMENTS)[0]
-    return values[:3], np.where(values[3:] > 0, values[3:], 1.0)
+def _never_zero(deviation):
+    """Deviations to divide by: a constant feature stays as it is."""
+    return np.where(deviation > 0, deviation, 1.0)
 
 
-def _fit_batches(connection, n_clusters, mean, deviation, shuffle, random_state):
-    """Fit mini-batch k-means on the customers, a batch in memory at a time."""
-    order = "lot" if shuffle else "r, lot"
+def _in_units(centers, scaler):
+    """Centres as recency, frequency and monetary value."""
+    return pd.DataFrame(np.expm1(scaler.inverse_transform(centers)), columns=FEATURES)
+
+
+def _by_recency(centers):
+    """Centres in an order that does not depend on chance."""
+    return centers[np.argsort(centers[:, 0], kind="stable")]
+
+
+def _fit_kmeans(points, weights, scaler, n_clusters, random_state):
+    """Centres of k-means, in scaled logarithms."""
+    different = len(np.unique(points, axis=0))
+    if different < n_clusters:
+        raise InputError(
+            f"{counted(different, 'different customer')}: too few for {n_clusters} clusters."
+        )
+    model = KMeans(n_clusters, n_init=20, random_state=random_state)
+    # One thread: sums do not depend on the number of cores.
+    with threadpool_limits(1):
+        model.fit(scaler.transform(points), sample_weight=weights)
+    return _by_recency(model.cluster_centers_)
+
+
+def _fit_batches(connection, n_clusters, scaler, shuffle, batch_size, random_state):
+    """Centres of mini-batch k-means, with one batch of customers in memory at a time."""
+    order = "lot" if shuffle else "recency, lot"
     rows = connection.execute(
-        f"SELECT r, f, m FROM logarithms WHERE NOT judges ORDER BY {order}"  # noqa: S608
+        f"SELECT r, f, m FROM logarithms WHERE NOT held_out ORDER BY {order}"  # noqa: S608
     )
     model = MiniBatchKMeans(n_clusters, random_state=random_state)
     with threadpool_limits(1):
-        while batch := rows.fetchmany(_BATCH):
+        while batch := rows.fetchmany(batch_size):
             # A last batch smaller than the number of clusters could not be the first.
             if len(batch) >= n_clusters or hasattr(model, "cluster_centers_"):
-                model.partial_fit((np.array(batch) - mean) / deviation)
-    return model
+                model.partial_fit(scaler.transform(np.array(batch)))
+    if not hasattr(model, "cluster_centers_"):
+        raise InputError(f"Batches of {batch_size:,} are too small for {n_clusters} clusters.")
+    return _by_recency(model.cluster_centers_)
 
 
-def _positions(points, weights, labels, n_clusters):
+def _labelled(centers, scale):
+    """Query for all customers, each with the number of the nearest centre."""
+    distances = ", ".join(
+        " + ".join(
+            f"(({name} - {float(value)!r}) / {float(unit)!r}) ** 2"
+            for name, value, unit in zip("rfm", center, scale, strict=True)
+        )
+        for center in centers
+    )
+    return (
+        "SELECT customer_id, recency, frequency, monetary, "  # noqa: S608
+        "(list_position(distances, list_min(distances)) - 1)::INTEGER AS cluster "
+        f"FROM (SELECT *, [{distances}] AS distances FROM logarithms)"
+    )
+
+
+def _positions(cells, centers, scaler):
     """Mean position of each cluster's customers in each feature, 0 worst to 1 best."""
-    positions = np.empty((n_clusters, 3))
+    points, weights = cells[:, :3], cells[:, 3]
+    labels = KDTree(centers).query(scaler.transform(points))[1]
+    total = np.bincount(labels, weights, minlength=len(centers))
+    positions = np.empty((len(centers), 3))
     for feature in range(3):
-        _, place = np.unique(points[:, feature], return_inverse=True)
+        _, place = np.unique(points[:, feature].round(9), return_inverse=True)
         share = np.bincount(place, weights) / weights.sum()
         middle = (np.cumsum(share) - share / 2)[place]
-        total = np.bincount(labels, weights, minlength=n_clusters)
-        positions[:, feature] = np.bincount(labels, weights * middle, n_clusters) / total
+        held = np.bincount(labels, weights * middle, minlength=len(centers))
+        # A centre of mini-batches may have lost all its customers to others.
+        positions[:, feature] = np.divide(
+            held, total, out=np.full(len(total), 0.5), where=total > 0
+        )
     positions[:, 0] = 1 - positions[:, 0]  # low recency is good
     return positions
 
 
-def _parquet_files(path):
+def _parquet_files(path, columns):
     """Return the Parquet files under a path, each with the columns that are needed."""
     path = Path(path)
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
@@ -382,36 +500,52 @@ def _parquet_files(path):
         raise InputError(f"{path.name}: there is no Parquet file. Check the path.")
     for file in files:
         try:
-            schema = duckdb.execute("SELECT name FROM parquet_schema(?)", [str(file)])
-            missing = set(COLUMNS) - {name for (name,) in schema.fetchall()}
+            rows = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
         except duckdb.Error as error:
             raise _unreadable(file, error) from None
-        if missing:
-            raise InputError(
-                f"{_short(file, path)}: no column {listed(sorted(missing))}. "
-                "Every file needs " + listed(COLUMNS) + "."
-            )
+        types = {name: kind for name, kind, *_ in rows}
+        try:
+            names = needed_columns([*types], columns)
+        except InputError as error:
+            raise InputError(f"{_short(file)}: {error}") from None
+        for name, own in names.items():
+            wanted, kinds = _KINDS.get(name, ("", ()))
+            if kinds and types[own].split("(")[0] not in kinds:
+                raise InputError(
+                    f"{_short(file)}: column {own!r} holds {types[own]}, but {name} has to be "
+                    f"{wanted}."
+                )
     return files
 
 
-def _short(file, path):
-    """Return the name of a file as its user would say it."""
-    return file.relative_to(path.parent) if path.is_dir() else file.name
+def _short(file):
+    """Return the name of a file with the folder of its partition."""
+    return f"{file.parent.name}/{file.name}"
+
+
+def _is_full(error):
+    """Whether the operating system refused to write any more."""
+    return any(reason in str(error) for reason in ("No space left", "File too large"))
 
 
 def _unreadable(file, error):
     """Return the error that names a damaged file."""
     reason = str(error).splitlines()[0]
-    return InputError(f"{file.parent.name}/{file.name}: cannot be read ({reason}). Write it again.")
+    return InputError(f"{_short(file)}: cannot be read ({reason}). Write it again.")
 
 
-def _blame(connection, files, error):
-    """Return an error that names the file that cannot be read, if it is a file's fault."""
+def _blame(connection, files, error, folder):
+    """Return an error that names the disk that is full, or the file that cannot be read."""
+    reason = str(error).splitlines()[0]
+    if _is_full(error):
+        return InputError(
+            f"The disk is full ({reason}). What does not fit into memory goes to {folder}: make "
+            "room there, or set the environment variable TMPDIR to a folder on a larger disk."
+        )
     for file in files:
         try:
             # A hash reads every value; the largest may be known from the footer alone.
-            columns = ", ".join(f"bit_xor(hash({column}))" for column in COLUMNS)
-            connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(file)])  # noqa: S608
+            connection.execute("SELECT bit_xor(hash(t)) FROM read_parquet(?) AS t", [str(file)])
         except duckdb.Error as found:
             return _unreadable(file, found)
-    return InputError(f"The orders could not be grouped ({str(error).splitlines()[0]}).")
+    return InputError(f"The orders could not be grouped ({reason}).")
