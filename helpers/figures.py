@@ -386,10 +386,7 @@ def plot_scatter(points, clusters, labels):
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
     ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(numticks=7))
-        axis.set_major_formatter(EngFormatter(sep=" "))
-        axis.set_minor_locator(NullLocator())
+    _plain_logarithms(ax)
     _legend_below(figure, ax)
     return figure
 
@@ -465,3 +462,77 @@ def plot_precision_recall(curves, base_rate):
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def plot_weighted_points(points, weights, labels, axes_labels):
+    """
+    Points that stand for many on logarithmic axes, each as large as what it stands for.
+
+    Parameters
+    ----------
+    points : array of shape (n_points, 2)
+        Above 0.
+    weights : array of shape (n_points,)
+        The area of a dot grows with its square root, or one point would hide the others.
+    labels : Categorical of shape (n_points,)
+        The order of the categories chooses colours and markers.
+    axes_labels : sequence of 2 str
+        With units.
+
+    Returns
+    -------
+    Figure
+    """
+    points, weights = np.asarray(points), np.asarray(weights, dtype=float)
+    areas = 3 + 60 * np.sqrt(weights / weights.max())
+    figure, ax = new_figure(5.6)
+    for name, color, marker, mask in _styles(labels):
+        ax.scatter(
+            *points[mask].T, s=areas[mask], color=color, marker=marker, alpha=0.5, label=name
+        )
+    ax.set(xlabel=axes_labels[0], ylabel=axes_labels[1], xscale="log", yscale="log")
+    _plain_logarithms(ax)
+    _legend_below(figure, ax)
+    return figure
+
+
+def plot_growth(runs, by, size, measures):
+    """
+    How costs grow with size, on logarithmic axes: one panel a measure, one line a way.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row a run.
+    by : str
+        Column with the name of the way; the order of appearance chooses colours and markers.
+    size : str
+        Column with the size, which is the label of the axis too.
+    measures : dict of str to str
+        Column -> label, a panel each.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = new_figure(3.4 * len(measures), len(measures), sharex=True, squeeze=False)
+    styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
+    for way, (color, marker) in zip(runs[by].unique(), styles, strict=False):
+        table = runs[runs[by] == way].sort_values(size)
+        for ax, column in zip(axes[:, 0], measures, strict=True):
+            ax.plot(table[size], table[column], color=color, marker=marker, label=way)
+    for ax, label in zip(axes[:, 0], measures.values(), strict=True):
+        ax.set(ylabel=label, xscale="log", yscale="log")
+        _plain_logarithms(ax)
+    axes[-1, 0].set_xlabel(size)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _plain_logarithms(ax):
+    """Label logarithmic axes with numbers as people write them."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(numticks=7))
+        axis.set_major_formatter(EngFormatter(sep=" "))
+        axis.set_minor_locator(NullLocator())

@@ -208,6 +208,66 @@ def _days_from_epoch(day):
     return int(nw.from_native(dates).select(_day_number("day")).item())
 
 
+_INTEGERS = [f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")]
+_NUMBER = "a number", (*_INTEGERS, "INTEGER", "UINTEGER", "FLOAT", "DOUBLE", "DECIMAL")
+_KINDS = {
+    "order_date": ("a date or a time", ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS")),
+    "revenue": _NUMBER,
+    "quantity": _NUMBER,
+    "unit_price": _NUMBER,
+}
+
+
+def parquet_files(path, columns=None, *, check_values=False):
+    """
+    Find Parquet files with order lines, and check that they hold the columns that are needed.
+
+    Parameters
+    ----------
+    path : str or Path
+        One file, or a folder of them, at any depth.
+    columns : dict or None, default=None
+        As for ``order_lines``.
+    check_values : bool, default=False
+        Whether to read all values once. Without, only the descriptions of the files are read, and
+        damage within a file shows later.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If there is no file, or one cannot be read, lacks a column or has one of a wrong type.
+    """
+    path = Path(path)
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise InputError(f"{path.name}: there is no Parquet file. Check the path.")
+    for file in files:
+        try:
+            rows = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
+        except duckdb.Error as error:
+            raise _unreadable(file, error) from None
+        types = {name: kind for name, kind, *_ in rows}
+        try:
+            names = needed_columns([*types], columns)
+        except InputError as error:
+            raise InputError(f"{_short(file)}: {error}") from None
+        for name, own in names.items():
+            wanted, kinds = _KINDS.get(name, ("", ()))
+            if kinds and types[own].split("(")[0] not in kinds:
+                raise InputError(
+                    f"{_short(file)}: column {own!r} holds {types[own]}, but {name} has to be "
+                    f"{wanted}."
+                )
+    if check_values:
+        with duckdb.connect() as connection:
+            _read_values(connection, files)
+    return files
+
+
 @dataclass(frozen=True)
 class OutOfCoreClusters:
     """
@@ -336,7 +396,7 @@ def cluster_out_of_core(
     """
     if route not in ROUTES:
         raise ValueError(f"route={route!r} is not one of {listed(ROUTES)}.")
-    files = _parquet_files(parquet, columns)
+    files = parquet_files(parquet, columns)
     with _engine(files, memory_limit) as connection:
         lines = connection.read_parquet([str(file) for file in files])
         rfm_table_lazy(order_lines(lines, columns), snapshot).to_native().to_table("rfm")
@@ -372,14 +432,6 @@ def cluster_out_of_core(
     )
 
 
-_INTEGERS = [f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")]
-_NUMBER = "a number", (*_INTEGERS, "INTEGER", "UINTEGER", "FLOAT", "DOUBLE", "DECIMAL")
-_KINDS = {
-    "order_date": ("a date or a time", ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS")),
-    "revenue": _NUMBER,
-    "quantity": _NUMBER,
-    "unit_price": _NUMBER,
-}
 _EVERYBODY = "SELECT r, f, m, 1.0 FROM logarithms WHERE NOT held_out ORDER BY lot"
 
 
@@ -492,32 +544,6 @@ def _positions(cells, centers, scaler):
     return positions
 
 
-def _parquet_files(path, columns):
-    """Return the Parquet files under a path, each with the columns that are needed."""
-    path = Path(path)
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise InputError(f"{path.name}: there is no Parquet file. Check the path.")
-    for file in files:
-        try:
-            rows = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
-        except duckdb.Error as error:
-            raise _unreadable(file, error) from None
-        types = {name: kind for name, kind, *_ in rows}
-        try:
-            names = needed_columns([*types], columns)
-        except InputError as error:
-            raise InputError(f"{_short(file)}: {error}") from None
-        for name, own in names.items():
-            wanted, kinds = _KINDS.get(name, ("", ()))
-            if kinds and types[own].split("(")[0] not in kinds:
-                raise InputError(
-                    f"{_short(file)}: column {own!r} holds {types[own]}, but {name} has to be "
-                    f"{wanted}."
-                )
-    return files
-
-
 def _short(file):
     """Return the name of a file with the folder of its partition."""
     return f"{file.parent.name}/{file.name}"
@@ -542,10 +568,18 @@ def _blame(connection, files, error, folder):
             f"The disk is full ({reason}). What does not fit into memory goes to {folder}: make "
             "room there, or set the environment variable TMPDIR to a folder on a larger disk."
         )
+    try:
+        _read_values(connection, files)
+    except InputError as found:
+        return found
+    return InputError(f"The orders could not be grouped ({reason}).")
+
+
+def _read_values(connection, files):
+    """Read every value, or raise an error that names the file in which that cannot be done."""
     for file in files:
         try:
             # A hash reads every value; the largest may be known from the footer alone.
             connection.execute("SELECT bit_xor(hash(t)) FROM read_parquet(?) AS t", [str(file)])
-        except duckdb.Error as found:
-            return _unreadable(file, found)
-    return InputError(f"The orders could not be grouped ({reason}).")
+        except duckdb.Error as error:
+            raise _unreadable(file, error) from None
