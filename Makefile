@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab refresh lint lock bench clean
+.PHONY: help book test lab spark refresh lint lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: $(READY) ## unit, property, course and site tests, then what every cell of
 lab: $(READY) ## open the notebooks in JupyterLab, with MyST rendered
 	@$(BIN)/jupyter lab notebooks
 
+spark: $(READY) ## install PySpark (490 MB) for the chapter on Spark, which wants Java 17, too
+	@echo "Installing PySpark in .venv: takes a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-spark.lock
+	@$(BIN)/python -c "import sys; from helpers.spark import why_absent; sys.exit(why_absent())"
+
 refresh: $(READY) ## make the fixture data and the committed notebooks again
 	@$(BIN)/python -m helpers.fixtures
 	@$(BIN)/course refresh
@@ -44,9 +49,14 @@ lint: $(READY) ## style, imports between modules, types
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--no-header --no-annotate
+
+# requirements-spark.lock has what PySpark adds, and nothing that requirements.lock has already.
 lock: $(READY) ## choose the newest versions that fit pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --all-extras \
-		--upgrade --no-header --no-annotate --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra lab --extra test --extra lint --upgrade --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --all-extras --constraint requirements.lock pyproject.toml \
+		| grep --invert-match --line-regexp --fixed-strings --file requirements.lock > requirements-spark.lock
 
 bench: $(READY) ## time the helpers side by side with what a reader would use otherwise
 	@for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
