@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import skops.io
 from sklearn.base import BaseEstimator
 
-from helpers.files import replacing, write_text
+from helpers.files import replacing, visible_files, write_text
 from helpers.text import InputError, listed
 
 # What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
@@ -171,7 +172,10 @@ def run_record(*, inputs, parameters, metrics, decisions):
     Parameters
     ----------
     inputs : dict of str to str or Path
-        Parameter -> the file it names; recorded by the file's name and its SHA-256 digest.
+        Parameter -> the file or folder it names; recorded by its name and a SHA-256 digest. That of
+        a folder is the digest of what the command ``sha256sum`` prints for its visible files, named
+        as seen from the folder and in order of their names. What is not there is the name of
+        something that the chapter makes itself, such as "generated", and recorded as it is.
     parameters, metrics : dict
         Plain values.
     decisions : dict of str to str
@@ -184,15 +188,27 @@ def run_record(*, inputs, parameters, metrics, decisions):
     """
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "inputs": {
-            parameter: {"file": Path(path).name, "sha256": _sha256(path)}
-            for parameter, path in inputs.items()
-        },
+        "inputs": {parameter: _identity(Path(path)) for parameter, path in inputs.items()},
         "parameters": parameters,
         "metrics": metrics,
         "decisions": decisions,
         "versions": {"python": platform.python_version(), **versions},
     }
+
+
+def _identity(path):
+    """Name and digest of a file or folder."""
+    if not path.exists():
+        return {"name": str(path)}
+    if not path.is_dir():
+        return {"file": path.name, "sha256": _sha256(path)}
+    files = visible_files(path)
+    lines = b"".join(
+        b"%s  %s\n" % (_sha256(path / file).encode(), os.fsencode(file.as_posix()))
+        for file in files
+    )
+    whole = Path(os.path.normpath(path.absolute()))  # so that ".." has a name
+    return {"folder": whole.name, "files": len(files), "sha256": hashlib.sha256(lines).hexdigest()}
 
 
 def _sha256(path):

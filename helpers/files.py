@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one; what a folder of data holds."""
 
 import os
 import tempfile
@@ -37,3 +37,40 @@ def write_text(path, text):
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode())
     return Path(path)
+
+
+def visible_files(folder):
+    """
+    Files of a folder and of those below it, without hidden ones.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    list of Path
+        Relative to the folder, in order of their names. A link that leads nowhere is among them,
+        so that whoever reads it meets an error and not a smaller data set.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be listed.
+    """
+    folder = Path(folder)
+    found = [path.relative_to(folder) for path in _visible(folder, ())]
+    return sorted(found, key=Path.as_posix)
+
+
+def _visible(folder, above):
+    """Yield the visible files at and below a folder, whose links may lead back to those above."""
+    above = (*above, folder.resolve())
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if entry.resolve() not in above:
+                yield from _visible(entry, above)
+        elif entry.is_file() or not entry.exists():
+            yield entry

@@ -77,6 +77,70 @@ def test_a_file_in_the_project_is_shown_as_the_notebook_would_find_it(project):
     assert 'orders: str = "../data/other.csv"' in notebook.cells[1].source
 
 
+PARTS = """\
+parts: str = "../data"  # input file or folder
+output_dir: str = "exports/mini"  # folder"""
+
+SHOW = """\
+from pathlib import Path
+
+from helpers.export import run_record, write_json
+
+files = sorted(Path(parts).rglob("*.csv"))
+print(parts, *files)
+record = run_record(inputs={"parts": parts}, parameters={}, metrics={}, decisions={})
+write_json(record["inputs"], f"{output_dir}/run.json")"""
+
+
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory):
+    """A chapter that reads a folder, and folders for it within the project and beside it."""
+    project = make_project(tmp_path_factory.mktemp("parted") / "project")
+    cell = new_code_cell(PARTS, metadata={"tags": ["parameters"]})
+    chapter = new_notebook(cells=[cell, new_code_cell(SHOW)])
+    nbformat.write(chapter, project / "notebooks" / "mini.ipynb")
+    for folder in ("data/own", "notebooks/exports/mini", "../disk/mine"):
+        (project / folder / "y=2").mkdir(parents=True)
+        (project / folder / "y=2" / "a.csv").write_text("a")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "shown", "file", "name"),
+    [
+        ("data/own/", ".", "../data/own", "../data/own/y=2/a.csv", "own"),
+        ("mine", "../disk", "mine", "mine/y=2/a.csv", "mine"),
+        ("mine/", "../disk", "mine/", "mine/y=2/a.csv", "mine"),
+        (".", "../disk/mine", ".", "./y=2/a.csv", "mine"),
+        ("..", "../disk/mine/y=2", "..", "../y=2/a.csv", "mine"),
+        # What the chapters exported earlier is not in a workspace.
+        (
+            "notebooks/exports",
+            ".",
+            "notebooks/exports",
+            "notebooks/exports/mini/y=2/a.csv",
+            "exports",
+        ),
+    ],
+)
+def test_a_folder_is_read_and_shown_as_a_file_would_be(parted, text, base, shown, file, name):
+    notebook, files = run(parted, {"parts": text}, base=parted / base)
+    assert notebook.cells[0].source == PARTS.replace('"../data"', json.dumps(shown))
+    printed = notebook.cells[1].outputs[0].text
+    assert printed.split()[-1] == file
+    assert "inputs" not in printed
+    entry = json.loads(files["exports/mini/run.json"])["parts"]
+    assert (entry["folder"], entry["files"]) == (name, 1)
+
+
+def test_a_folder_has_one_digest_within_the_project_and_beside_it(parted):
+    digests = set()
+    for text in ("data/own", "../disk/mine"):
+        _, files = run(parted, {"parts": text}, base=parted)
+        digests.add(json.loads(files["exports/mini/run.json"])["parts"]["sha256"])
+    assert len(digests) == 1
+
+
 def test_an_input_error_is_the_users_to_mend(project, tmp_path):
     (tmp_path / "bad.csv").write_text("a\nbad\n")
     with pytest.raises(InputError) as error:
@@ -215,12 +279,14 @@ def test_normalising_leaves_an_authors_notes_and_takes_a_runs_traces():
     ]
     metadata = {
         "authors": ["me"],
+        "course": {"needs": "spark"},
         "widgets": {"x": 1},
         "language_info": {"name": "x", "version": "3.99"},
     }
     notebook = new_notebook(cells=[new_markdown_cell("# a"), cell], metadata=metadata)
     result = normalised(notebook)
     assert result.metadata.authors == ["me"]
+    assert result.metadata.course == {"needs": "spark"}
     assert "widgets" not in result.metadata
     assert "version" not in result.metadata.language_info
     assert result.cells[1].metadata == {"tags": ["hide-input"]}

@@ -242,6 +242,74 @@ def test_a_name_does_not_stand_for_nothing(picture, tmp_path):
         read_values(picture, {"picture": ""}, base=tmp_path, notebooks=tmp_path)
 
 
+# An input file or folder
+
+PARTS = 'parts: str = "made"  # {}nput file or folder, or one of: made'
+
+
+@pytest.fixture
+def parts():
+    return read_parameters(notebook(PARTS.format("I")))
+
+
+@pytest.mark.parametrize(
+    ("line", "takes_folder", "names"),
+    [
+        (PARTS.format("i"), True, ("made",)),
+        (PARTS.format("I"), True, ("made",)),
+        ('x: str = "x"  # input file or folder of orders', True, ()),
+        ('x: str = "x"  # input file: orders, in a folder', False, ()),
+        ('x: str = "x"  # a folder', False, ()),
+        ('x: list[str] = ["x"]  # input file or folder', False, ()),
+    ],
+)
+def test_the_help_of_an_input_file_may_allow_a_folder(line, takes_folder, names):
+    [parameter] = read_parameters(notebook(line))
+    assert (parameter.takes_folder, parameter.names) == (takes_folder, names)
+
+
+def test_a_folder_will_do_as_well_as_a_file_or_a_name(parts, tmp_path):
+    (tmp_path / "mine" / "y=2").mkdir(parents=True)
+    (tmp_path / "mine" / "y=2" / "a.parquet").write_text("x")
+    for text in ("mine", "mine/", ".", "mine/y=2/a.parquet", "made", str(tmp_path / "mine")):
+        given = {"parts": text}
+        assert read_values(parts, given, base=tmp_path, notebooks=tmp_path) == given
+
+
+def test_a_folder_that_will_not_do_is_refused_with_what_is_wrong(parts, tmp_path):
+    for folder in ("empty/.hidden", "broken"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "empty" / ".hidden" / "a.parquet").write_text("x")
+    (tmp_path / "broken" / "a.parquet").write_text("x")
+    (tmp_path / "broken" / "b.parquet").symlink_to(tmp_path / "gone")
+    nowhere = f"parts: there is no file or folder {{!r}} in {tmp_path}"
+    for text, told in {
+        "empty": "parts: 'empty' is a folder without any file; put the data there.",
+        "broken": "parts: 'broken' holds 'b.parquet', which cannot be read (No such file or "
+        "directory).",
+        "emty": nowhere.format("emty") + " (nearest: 'empty'), and it is not one of made.",
+        "mades": nowhere.format("mades") + ", and it is not one of made (nearest: 'made').",
+        "no/where": "parts: there is no file or folder 'no/where': "
+        f"there is no folder {tmp_path}/no.",
+        "": "parts: '' is neither a file nor a folder; give the path of one.",
+    }.items():
+        with pytest.raises(InputError) as error:
+            read_values(parts, {"parts": text}, base=tmp_path, notebooks=tmp_path)
+        assert str(error.value) == told
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(parts, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("helpers.course.parameters.visible_files", refuse)
+    with pytest.raises(InputError) as error:
+        read_values(parts, {"parts": "mine"}, base=tmp_path, notebooks=tmp_path)
+    assert str(error.value) == "parts: 'mine' cannot be read (Permission denied)."
+
+
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory):
     """A course with one chapter that shows which picture it was given."""
@@ -270,11 +338,31 @@ def test_the_page_about_an_edition_digests_files_and_no_names(gallery):
         edition = Edition(name="x", chapters=values, base=gallery / "notebooks")
         return about_page(gallery, edition, "reader", values)
 
-    for name in ({}, {"picture": "hills"}):
-        assert '- ` picture `: ` "' in page(name)
-        assert "SHA-256" not in page(name)
+    for given, name in (({}, "lake.jpg"), ({"picture": "hills"}, "hills")):
+        said = page(given)
+        assert f'- ` picture `: ` "{name}" `' in said
+        assert f"` {name} `, given as ` picture `, is no file: the chapter brings it" in said
+        assert "SHA-256" not in said
     # The digest is that of `printf 'my own' | sha256sum`.
-    assert "has the SHA-256 digest `5ce2803949e6`" in page({"picture": "./hills"})
+    said = page({"picture": "./hills"})
+    assert "The file ` hills `, given as ` picture `, has the SHA-256 digest `5ce2803949e6`" in said
+    assert "is no file" not in said
+
+
+def test_the_page_about_an_edition_digests_a_folder(tmp_path):
+    "The digest is that of `sha256sum a.csv b.csv | sha256sum`"
+    project = make_project(tmp_path / "project")
+    cell = new_code_cell(PARTS.format("i"), metadata={"tags": ["parameters"]})
+    nbformat.write(new_notebook(cells=[cell]), project / "notebooks" / "mini.ipynb")
+    (tmp_path / "my.csv").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "my.csv" / f"{name}.csv").write_text(name)
+    values = {"mini": {"parts": "my.csv"}}
+    edition = Edition(name="x", chapters=values, base=tmp_path)
+    assert (
+        "The folder ` my.csv ` of 2 files, given as ` parts `, has the SHA-256 digest "
+        "`fe2993ffa8e5`….\n" in about_page(project, edition, "reader", values)
+    )
 
 
 def test_an_edition_may_give_a_name(gallery):

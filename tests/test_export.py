@@ -355,6 +355,45 @@ def test_a_file_of_many_blocks_has_one_digest(tmp_path):
     assert record["inputs"]["image"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+def folder_entry(path):
+    return run_record(inputs={"orders": path}, parameters={}, metrics={}, decisions={})["inputs"]
+
+
+def test_the_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
+    """
+    mkdir -p parts/y=2 && cd parts && printf abc >a.csv && printf '' >b.csv && printf a >y=2/a.csv
+    sha256sum a.csv b.csv y=2/a.csv | sha256sum
+    """
+    parts = tmp_path / "parts"
+    (parts / "y=2").mkdir(parents=True)
+    (parts / "y=2" / "a.csv").write_text("a")
+    (parts / "b.csv").write_text("")
+    (parts / "a.csv").write_text("abc")
+    (parts / ".a.csv.crc").write_text("hidden")
+    digest = "da4be612a80db39c9c1d6a1445129b320ef627c23910b2b1d3c2b7e167d165e9"
+    assert folder_entry(parts) == {"orders": {"folder": "parts", "files": 3, "sha256": digest}}
+    assert folder_entry(str(parts / "y=2" / ".."))["orders"]["folder"] == "parts"
+    (tmp_path / "link").symlink_to(parts)
+    assert folder_entry(tmp_path / "link")["orders"]["sha256"] == digest
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more", "fewer"])
+def test_another_folder_has_another_digest(tmp_path, change):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(name)
+    before = folder_entry(tmp_path)["orders"]["sha256"]
+    match change:
+        case "content":
+            (tmp_path / "a.csv").write_text("c")
+        case "name":
+            (tmp_path / "a.csv").rename(tmp_path / "c.csv")
+        case "more":
+            (tmp_path / "c.csv").write_text("")
+        case "fewer":
+            (tmp_path / "b.csv").unlink()
+    assert folder_entry(tmp_path)["orders"]["sha256"] != before
+
+
 def test_a_record_holds_what_it_was_given_the_versions_and_nothing_of_place_or_time(tmp_path):
     for name in ("here", "there"):
         (tmp_path / name).mkdir()

@@ -38,7 +38,7 @@ from helpers.course.parameters import (
     tags,
     with_values,
 )
-from helpers.files import write_text
+from helpers.files import visible_files, write_text
 from helpers.text import InputError
 
 Progress = Callable[[str, int, int, str], None]  # chapter, cell, cells, heading
@@ -205,7 +205,11 @@ def run_chapter(
     if cell is not None:
         cell.source = with_values(cell.source, parameters, executed)
 
-    clean = _cleaner(project, folder, {executed[name]: text for name, text in shown.items()})
+    texts = {}
+    for name, text in shown.items():
+        texts[f"{executed[name]}/"] = f"{text.rstrip('/')}/"
+        texts[executed[name]] = text
+    clean = _cleaner(project, folder, texts)
     staged, output = folder / "source.ipynb", folder / "executed.ipynb"
     nbformat.write(source, staged)
     reached = 0
@@ -257,7 +261,7 @@ def _paths(
     base: Path,
     folder: Path,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Values as they run, and for the files outside the workspace the texts to show instead."""
+    """Values as they run, and for what lies outside the workspace the texts to show instead."""
     executed, shown = dict(values), {}
     for parameter in parameters:
         text = values.get(parameter.name, "")
@@ -265,17 +269,25 @@ def _paths(
             continue
         path = input_path(text, base).resolve()
         inside = os.path.relpath(path, project.resolve() / "notebooks")
-        if path.is_relative_to(project.resolve()) and (folder / "notebooks" / inside).is_file():
+        if path.is_relative_to(project.resolve()) and _same(path, folder / "notebooks" / inside):
             plain = Path(inside).as_posix()
             executed[parameter.name] = f"./{plain}" if plain in parameter.names else plain
         else:
             # Linked, so that no export records where somebody keeps their files.
-            link = folder / "inputs" / parameter.name / Path(text).name
+            whole = Path(os.path.normpath(input_path(text, base).absolute()))  # ".." has a name
+            link = folder / "inputs" / parameter.name / whole.name
             link.parent.mkdir(parents=True)
             link.symlink_to(path)
             executed[parameter.name] = f"../inputs/{parameter.name}/{link.name}"
             shown[parameter.name] = text
     return executed, shown
+
+
+def _same(path: Path, place: Path) -> bool:
+    """Whether a place in a workspace has what is at a path: it lacks notebooks and exports."""
+    if place.is_dir():
+        return visible_files(place) == visible_files(path)
+    return place.is_file()
 
 
 def _cleaner(project: Path, folder: Path, texts: Mapping[str, str]) -> Callable[[str], str]:

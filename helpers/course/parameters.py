@@ -4,6 +4,7 @@ What a chapter may be asked to do: the cell tagged ``parameters``, read without 
 Each line of the cell is ``name: type = default  # help``. A ``str`` whose help begins with
 "input file" is the path of a file that must exist; with "input file, or one of: china, flower", it
 may be one of these names instead, which always mean the same: a file of such a name is ./china.
+With "input file or folder" it may be a folder of files, too.
 """
 
 import ast
@@ -20,6 +21,7 @@ from typing import Annotated, Any
 import nbformat
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from helpers.files import visible_files
 from helpers.text import InputError, listed, nearest, read_yaml
 
 TYPES: dict[str, Any] = {
@@ -62,15 +64,20 @@ class Parameter:
         return self.annotation == "str" and self.help.lower().startswith("input file")
 
     @property
+    def takes_folder(self) -> bool:
+        """Whether a folder of files will do for the input file."""
+        return self.is_input_file and self.help.lower().startswith("input file or folder")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What an input file may be besides the path of a file."""
-        said = re.match("input file, or one of:(.*)", self.help, flags=re.IGNORECASE)
+        said = re.match("input file(?: or folder)?, or one of:(.*)", self.help, flags=re.IGNORECASE)
         if not (self.is_input_file and said):
             return ()
         return tuple(name.strip() for name in said[1].split(",") if name.strip())
 
     def is_path(self, value: Any) -> bool:
-        """Whether a value is the path of a file to read: neither empty nor a name."""
+        """Whether a value is the path of something to read: neither empty nor a name."""
         return self.is_input_file and bool(value) and value not in self.names
 
     def from_text(self, text: str) -> Any:
@@ -348,8 +355,9 @@ def input_path(text: str, folder: Path) -> Path:
 
 
 def _file_problem(parameter: Parameter, text: str, folder: Path) -> list[str]:
-    """At most one sentence on why a path is not a file that can be read."""
+    """At most one sentence on why a path is not a file, or folder, that can be read."""
     name, names = parameter.name, parameter.names
+    wanted = "file or folder" if parameter.takes_folder else "file"
     path = input_path(text, folder)
     searched = os.path.normpath(path.parent.absolute())
     try:
@@ -357,14 +365,36 @@ def _file_problem(parameter: Parameter, text: str, folder: Path) -> list[str]:
             with path.open("rb"):
                 return []
         if path.is_dir():
-            return [f"{name}: {text!r} is a folder; give one file in it."]
+            return _folder_problem(parameter, text, path)
         if not path.parent.is_dir():
-            return [f"{name}: there is no file {text!r}: there is no folder {searched}."]
-        present = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+            return [f"{name}: there is no {wanted} {text!r}: there is no folder {searched}."]
+        present = [
+            entry.name
+            for entry in path.parent.iterdir()
+            if entry.is_file() or (parameter.takes_folder and entry.is_dir())
+        ]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [f"{name}: {text!r} cannot be read ({reason})."]
-    problem = f"{name}: there is no file {text!r} in {searched}{nearest(path.name, present)}"
+    problem = f"{name}: there is no {wanted} {text!r} in {searched}{nearest(path.name, present)}"
     if names:
         problem += f", and it is not one of {listed(names)}{nearest(text, names)}"
     return [f"{problem}."]
+
+
+def _folder_problem(parameter: Parameter, text: str, path: Path) -> list[str]:
+    """At most one sentence on why a folder is not one of files that can be read."""
+    name = parameter.name
+    if not parameter.takes_folder:
+        return [f"{name}: {text!r} is a folder; give one file in it."]
+    if not text:
+        return [f"{name}: {text!r} is neither a file nor a folder; give the path of one."]
+    files = visible_files(path)
+    for file in files:
+        try:
+            with (path / file).open("rb"):
+                pass
+        except OSError as error:
+            place = f"{text!r} holds {file.as_posix()!r}, which cannot be read"
+            return [f"{name}: {place} ({error.strerror})."]
+    return [] if files else [f"{name}: {text!r} is a folder without any file; put the data there."]

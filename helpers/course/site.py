@@ -49,7 +49,7 @@ from helpers.course.parameters import (
 )
 from helpers.export import run_record
 from helpers.files import write_text
-from helpers.text import InputError
+from helpers.text import InputError, counted
 
 Toc = dict[str, Any]
 
@@ -349,6 +349,9 @@ def about_page(
             if parameter.is_path(text):
                 base = edition.base if parameter.name in given else project / "notebooks"
                 lines += ["", _data_sentence(parameter.name, input_path(text, base))]
+            elif text in parameter.names:
+                named = f"{_code(text)}, given as {_code(parameter.name)}"
+                lines += ["", f"{named}, is no file: the chapter brings it or makes it."]
     lines += ["", "## Versions", "", "| what | version |", "| --- | --- |"]
     versions = run_record(inputs={}, parameters={}, metrics={}, decisions={})["versions"]
     versions |= {package: version(package) for package in RENDERERS}
@@ -363,12 +366,15 @@ def _code(text: str) -> str:
 
 
 def _data_sentence(name: str, path: Path) -> str:
-    """Say which file it was: its digest, and the rows if it is a CSV."""
+    """Say which file or folder it was: its digest, and the rows if it is a CSV."""
     record = run_record(inputs={name: path}, parameters={}, metrics={}, decisions={})
-    digest = record["inputs"][name]["sha256"][:12]
-    sentence = f"The file {_code(path.name)}, given as {_code(name)}, has the SHA-256 digest "
-    sentence += f"`{digest}`…"
-    if ".csv" in path.suffixes:
+    entry = record["inputs"][name]
+    if path.is_dir():
+        sentence = f"The folder {_code(entry['folder'])} of {counted(entry['files'], 'file')}"
+    else:
+        sentence = f"The file {_code(entry['file'])}"
+    sentence += f", given as {_code(name)}, has the SHA-256 digest `{entry['sha256'][:12]}`…"
+    if path.is_file() and ".csv" in path.suffixes:
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", encoding="utf-8", errors="replace", newline="") as text:
             rows = sum(1 for row in csv.reader(text) if row) - 1
