@@ -174,8 +174,8 @@ def run_record(*, inputs, parameters, metrics, decisions):
     inputs : dict of str to str or Path
         Parameter -> the file or folder it names; recorded by its name and a SHA-256 digest. That of
         a folder is the digest of what the command ``sha256sum`` prints for its visible files, named
-        as seen from the folder and in order of their names. What is not there is the name of
-        something that the chapter makes itself, such as "generated", and recorded as it is.
+        as seen from the folder and in order of their names. A bare name of no file, such as
+        "generated", is that of something the chapter makes itself, and recorded as it is.
     parameters, metrics : dict
         Plain values.
     decisions : dict of str to str
@@ -198,8 +198,8 @@ def run_record(*, inputs, parameters, metrics, decisions):
 
 def _identity(path):
     """Name and digest of a file or folder."""
-    if not path.exists():
-        return {"name": str(path)}
+    if path.name == str(path) and not path.exists():
+        return {"name": path.name}
     if not path.is_dir():
         return {"file": path.name, "sha256": _sha256(path)}
     files = visible_files(path)

@@ -355,7 +355,7 @@ def test_a_file_of_many_blocks_has_one_digest(tmp_path):
     assert record["inputs"]["image"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def folder_entry(path):
+def entries(path):
     return run_record(inputs={"orders": path}, parameters={}, metrics={}, decisions={})["inputs"]
 
 
@@ -371,17 +371,25 @@ def test_the_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
     (parts / "a.csv").write_text("abc")
     (parts / ".a.csv.crc").write_text("hidden")
     digest = "da4be612a80db39c9c1d6a1445129b320ef627c23910b2b1d3c2b7e167d165e9"
-    assert folder_entry(parts) == {"orders": {"folder": "parts", "files": 3, "sha256": digest}}
-    assert folder_entry(str(parts / "y=2" / ".."))["orders"]["folder"] == "parts"
+    assert entries(parts) == {"orders": {"folder": "parts", "files": 3, "sha256": digest}}
+    assert entries(str(parts / "y=2" / ".."))["orders"]["folder"] == "parts"
     (tmp_path / "link").symlink_to(parts)
-    assert folder_entry(tmp_path / "link")["orders"]["sha256"] == digest
+    assert entries(tmp_path / "link")["orders"]["sha256"] == digest
+
+
+def test_what_is_no_file_is_recorded_by_its_name_and_no_missing_file_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert entries("generated") == {"orders": {"name": "generated"}}
+    for missing in ("./mine/orders.csv", tmp_path / "orders.csv"):
+        with pytest.raises(FileNotFoundError):
+            entries(missing)
 
 
 @pytest.mark.parametrize("change", ["content", "name", "more", "fewer"])
 def test_another_folder_has_another_digest(tmp_path, change):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(name)
-    before = folder_entry(tmp_path)["orders"]["sha256"]
+    before = entries(tmp_path)["orders"]["sha256"]
     match change:
         case "content":
             (tmp_path / "a.csv").write_text("c")
@@ -391,7 +399,7 @@ def test_another_folder_has_another_digest(tmp_path, change):
             (tmp_path / "c.csv").write_text("")
         case "fewer":
             (tmp_path / "b.csv").unlink()
-    assert folder_entry(tmp_path)["orders"]["sha256"] != before
+    assert entries(tmp_path)["orders"]["sha256"] != before
 
 
 def test_a_record_holds_what_it_was_given_the_versions_and_nothing_of_place_or_time(tmp_path):
