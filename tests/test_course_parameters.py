@@ -336,7 +336,7 @@ def test_the_page_about_an_edition_digests_files_and_no_names(gallery):
     def page(given):
         values = {"mini": given}
         edition = Edition(name="x", chapters=values, base=gallery / "notebooks")
-        return about_page(gallery, edition, "reader", values)
+        return about_page(gallery, edition, "reader", values, {})
 
     for given, name in (({}, "lake.jpg"), ({"picture": "hills"}, "hills")):
         said = page(given)
@@ -361,7 +361,7 @@ def test_the_page_about_an_edition_digests_a_folder(tmp_path):
     edition = Edition(name="x", chapters=values, base=tmp_path)
     assert (
         "The folder ` my.csv ` of 2 files, given as ` parts `, has the SHA-256 digest "
-        "`fe2993ffa8e5`….\n" in about_page(project, edition, "reader", values)
+        "`fe2993ffa8e5`….\n" in about_page(project, edition, "reader", values, {})
     )
 
 

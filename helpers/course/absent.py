@@ -1,5 +1,5 @@
 """
-Pages without what an edition leaves out.
+Pages without what an edition leaves out, or what a chapter that was not run did not export.
 
 A link to it becomes plain text. A value that an absent chapter would have computed takes the block
 around it along: the smallest list item, table row or entry of a definition list, else the
@@ -19,10 +19,23 @@ WHOLE = {"list_item_open", "tr_open", "dt_open", "dd_open"}
 
 
 def without_links(
-    text: str, *, chapters: Collection[str] = (), labels: Collection[str] = ()
+    text: str,
+    *,
+    chapters: Collection[str] = (),
+    labels: Collection[str] = (),
+    folders: Collection[str] = (),
 ) -> str:
     """
     Markdown in which links to what is not on the site have become plain text.
+
+    Parameters
+    ----------
+    text : str
+        MyST Markdown.
+    chapters, labels : collection of str
+        Notebooks, by name, and targets that are not on the site.
+    folders : collection of str
+        Those of exports that are not there, relative to the notebooks.
 
     Examples
     --------
@@ -30,6 +43,8 @@ def without_links(
     'See the answer or it.'
     >>> without_links("Read [on](../notebooks/drift.ipynb#why).", chapters={"drift"})
     'Read on.'
+    >>> without_links("Take [the table](exports/drift/psi.csv).", folders={"exports/drift"})
+    'Take the table.'
     """
     for label in map(re.escape, labels):
         text = re.sub(rf"\[([^\]]*)\]\([^)\s]*#{label}\)", r"\1", text)
@@ -37,6 +52,12 @@ def without_links(
     for chapter in map(re.escape, chapters):
         text = re.sub(rf"\[([^\]]*)\]\([^)\s]*\b{chapter}(\.ipynb)?(#[^)\s]*)?\)", r"\1", text)
         text = _without_roles(text, rf"[^<`]*\b{chapter}")
+    for folder in map(re.escape, folders):
+        # Relative, whether from a notebook or from another page.
+        export = rf"(?!\w+:)(?:[^)<>`\s]*/)?{folder}/[^)<>`\s]*"
+        text = re.sub(rf"!?\[([^\]]*)\]\(<?{export}>?\)", r"\1", text)
+        text = re.sub(rf"\{{download\}}`([^`<]*?) *<{export}>`", r"\1", text)
+        text = re.sub(rf"\{{download\}}`({export})`", r"\1", text)
     return text
 
 

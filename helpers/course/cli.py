@@ -10,6 +10,7 @@ import click
 
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
+from helpers.course.needs import why_not
 from helpers.course.parameters import (
     Parameter,
     chapter_path,
@@ -125,7 +126,10 @@ def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
     """
     project, here = _find_project(), Path.cwd()
     source = chapter_path(project, chapter)
-    parameters = read_parameters(read_notebook(source), chapter)
+    notebook = read_notebook(source)
+    parameters = read_parameters(notebook, chapter)
+    if why := why_not(notebook, chapter):
+        raise InputError(f"{chapter} cannot run here. {why}")
     texts = _assignments(given)
     if "output_dir" in texts:
         raise InputError("output_dir is set by --out; leave out -p output_dir.")
@@ -195,7 +199,11 @@ def refresh(chapter: str | None) -> None:
     project = _find_project()
     for name in [chapter] if chapter else chapters(project):
         source = chapter_path(project, name)
-        parameters = read_parameters(read_notebook(source), name)
+        notebook = read_notebook(source)
+        if why := why_not(notebook, name):
+            _say(f"{name}: left as it is, for it cannot run here. {why}")
+            continue
+        parameters = read_parameters(notebook, name)
         read_values(parameters, {}, base=project, notebooks=source.parent)
         before = source.read_bytes()
         with workspace(project, project / "_build") as folder:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from importlib.metadata import version
@@ -34,11 +34,13 @@ from helpers.course.execute import (
     Progress,
     Run,
     heading,
+    normalised,
     run_chapter,
     take,
     workspace,
     write_notebook,
 )
+from helpers.course.needs import why_not
 from helpers.course.parameters import (
     chapter_path,
     exports_folder,
@@ -104,10 +106,17 @@ def build_site(
     toc, config = read_toc(project), read_config(project)
     chapters = list(edition.chapters) or toc_chapters(toc)
     _check_exports(project, chapters)
-    values = {chapter: chapter_values(project, edition, chapter) for chapter in chapters}
+    not_run = _not_run(project, edition, chapters)
+    runs = [chapter for chapter in chapters if chapter not in not_run]
+    values = {
+        chapter: chapter_values(project, edition, chapter) if chapter in runs else {}
+        for chapter in chapters
+    }
     target = project / "_build" / edition.name
     target.mkdir(parents=True, exist_ok=True)
 
+    for chapter, why in not_run.items():
+        say(f"{chapter}: not run. {why}")
     with tempfile.TemporaryDirectory(prefix=".staging-", dir=target) as folder:
         staging = Path(folder)
         source = staging / "source"
@@ -132,20 +141,25 @@ def build_site(
                     )
 
             workspaces = {
-                chapter: stack.enter_context(workspace(project, staging)) for chapter in chapters
+                chapter: stack.enter_context(workspace(project, staging)) for chapter in runs
             }
-            for done in _each(run, chapters, jobs, say):
+            for done in _each(run, runs, jobs, say):
                 take(
                     done,
                     source / "notebooks",
                     notebook=source / "notebooks" / f"{done.chapter}.ipynb",
                 )
-        about = about_page(project, edition, audience, values)
+        for chapter, why in not_run.items():
+            notebook = _as_committed(project, chapter, why, audience)
+            write_notebook(notebook, source / "notebooks" / f"{chapter}.ipynb")
+        about = about_page(project, edition, audience, values, not_run)
         write_text(source / f"{ABOUT}.md", about)
-        _write_book(project, source, edition, toc, config, chapters, audience)
+        _write_book(project, source, edition, toc, config, chapters, audience, not_run)
         say("Rendering the pages.")
         html = _render(source, staging / "out")
         _swap(html, target / "html", staging)
+    for chapter, why in not_run.items():
+        say(f"{chapter} was not run; its page shows the outputs of the course's own run. {why}")
     return target / "html"
 
 
@@ -153,11 +167,66 @@ def _check_exports(project: Path, chapters: Sequence[str]) -> None:
     """Refuse two chapters that would write over each other's exports."""
     users: dict[str, str] = {}
     for chapter in chapters:
-        parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
-        folder = exports_folder(parameters, chapter)
+        folder = _exports(project, chapter)
         if folder and users.setdefault(folder, chapter) != chapter:
             msg = f"{users[folder]} and {chapter} both export to {folder!r}, and would overwrite "
             raise InputError(msg + "each other's files; give each an output_dir of its own.")
+
+
+def _exports(project: Path, chapter: str) -> str:
+    """Folder that a chapter exports to by default, relative to the notebooks, or nothing."""
+    parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
+    return exports_folder(parameters, chapter) or ""
+
+
+def _not_run(project: Path, edition: Edition, chapters: Sequence[str]) -> dict[str, str]:
+    """Chapters that cannot run here, and why; an edition may not give them parameters."""
+    reasons = {
+        chapter: why
+        for chapter in chapters
+        if (why := why_not(read_notebook(chapter_path(project, chapter)), chapter))
+    }
+    problems = [
+        f"{chapter} cannot run here, so the parameters that the edition {edition.name} gives it "
+        f"cannot be followed. {why} Do that, or leave the chapter or its parameters out of the "
+        "edition."
+        for chapter, why in reasons.items()
+        if edition.chapters.get(chapter)
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    return reasons
+
+
+def _as_committed(
+    project: Path, chapter: str, why: str, audience: Audience
+) -> nbformat.NotebookNode:
+    """Notebook of a chapter that was not run, which says so below its title."""
+    notebook = read_notebook(chapter_path(project, chapter))
+    folders = {_exports(project, chapter)} - {""}
+    if audience == "student":
+        notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{_unrun(why)}\n```"
+    for cell in notebook.cells:
+        title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
+        if cell.cell_type == "markdown" and title:
+            rest = cell.source[title.end() :]
+            cell.source = f"{cell.source[: title.end()]}\n\n{note}\n{rest}"
+            break
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "text/markdown" in data:
+                data["text/markdown"] = without_links(data["text/markdown"], folders=folders)
+    return normalised(notebook)
+
+
+def _unrun(why: str) -> str:
+    """Sentences on a chapter that was not run."""
+    return (
+        f"This chapter was not run for this edition. {why} What is shown are the outputs of the "
+        "course's own run with its default parameters."
+    )
 
 
 def _each(
@@ -258,6 +327,7 @@ def _write_book(
     config: dict[str, Any],
     chapters: list[str],
     audience: Audience,
+    not_run: Collection[str],
 ) -> None:
     """Write the settings, the table of contents and the pages as the audience sees them."""
     config |= {key: text for key in ("title", "author") if (text := getattr(edition, key))}
@@ -266,10 +336,11 @@ def _write_book(
 
     absent = set(toc_chapters(toc)) - set(chapters)
     extensions = config["parse"].get("myst_enable_extensions", [])
+    folders = {_exports(project, chapter) for chapter in not_run} - {""}
 
     def present(text: str, labels: Collection[str] = ()) -> str:
         text = without_glue(text, absent, extensions)
-        return without_links(text, chapters=absent, labels=labels)
+        return without_links(text, chapters=absent, labels=labels, folders=folders)
 
     toc = _with_chapters(toc, chapters)
     # Parts have chapters of their own, so the last part takes the page.
@@ -329,7 +400,11 @@ def solution_labels(notebook: nbformat.NotebookNode) -> set[str]:
 
 
 def about_page(
-    project: Path, edition: Edition, audience: Audience, values: dict[str, dict[str, Any]]
+    project: Path,
+    edition: Edition,
+    audience: Audience,
+    values: Mapping[str, dict[str, Any]],
+    not_run: Mapping[str, str],
 ) -> str:
     """Markdown page of what an edition was built from; it has no clock, so it can be compared."""
     lines = [
@@ -341,10 +416,13 @@ def about_page(
         notebook = read_notebook(chapter_path(project, chapter))
         parameters = read_parameters(notebook, chapter)
         lines += ["", f"## {heading(notebook, 0) or chapter}", ""]
+        if chapter in not_run:
+            lines += [_unrun(not_run[chapter]), ""]
         for parameter in parameters:
             value = json.dumps(given.get(parameter.name, parameter.default), ensure_ascii=False)
             lines.append(f"- {_code(parameter.name)}: {_code(value)}")
-        for parameter in parameters:
+        # Whether the course's own run had the files that are here now is not known.
+        for parameter in [] if chapter in not_run else parameters:
             text = given.get(parameter.name, parameter.default)
             if parameter.is_path(text):
                 base = edition.base if parameter.name in given else project / "notebooks"
