@@ -81,7 +81,9 @@ def order_lines(lines, columns=None):
     if "revenue" in names:
         revenue = nw.col(names["revenue"])
     else:
-        revenue = nw.col(names["quantity"]) * nw.col(names["unit_price"])
+        # Small integers would not hold their product.
+        quantity, price = (nw.col(names[name]) for name in ("quantity", "unit_price"))
+        revenue = quantity.cast(nw.Float64) * price.cast(nw.Float64)
     return frame.select(*parts, revenue.cast(nw.Float64).alias("revenue"))
 
 
@@ -160,22 +162,27 @@ def rfm_table_lazy(orders, snapshot=None):
     """
     lines = nw.from_native(orders).lazy()
     if snapshot is None:
-        last = lines.select(nw.col("order_date").max()).select(_day_number("order_date"))
+        last = lines.select(nw.col("order_date").max())
+        dated = last.filter(~nw.col("order_date").is_null())
+        last = dated.select(_day_number("order_date").alias("day"))
         # One number needs no Arrow, which engines would otherwise bring it in.
         backend = "polars" if lines.implementation.is_polars() else "pandas"
         with warnings.catch_warnings():
             # PySpark warns of pandas 3 whatever it is asked for.
             warnings.simplefilter("ignore", FutureWarning)
-            latest = last.collect(backend).item()
-        if pd.isna(latest):
+            latest = last.collect(backend)["day"].to_list()
+        if not latest or pd.isna(latest[0]):
             raise InputError("There are no order dates, so recency has no day to count from.")
-        day = int(latest) + 1
+        day = int(latest[0]) + 1
     else:
         day = _days_from_epoch(snapshot)
+    known = ~nw.col("customer_id").is_null()
+    if lines.collect_schema()["customer_id"].is_float():
+        # What pandas takes for missing is a number like others to the engines.
+        known &= ~nw.col("customer_id").is_nan()
     revenue = nw.col("revenue")
     # The engines do not agree on whether NaN is above 0; below infinity it is for none.
-    is_sale = (revenue > 0) & (revenue < float("inf")) & ~nw.col("customer_id").is_null()
-    sales = lines.filter(is_sale)
+    sales = lines.filter((revenue > 0) & (revenue < float("inf")) & known)
     customers = sales.group_by("customer_id").agg(
         nw.col("order_date").max(),
         nw.col("order_id").n_unique().alias("frequency"),
