@@ -426,8 +426,7 @@ def cluster_out_of_core(
             centers = _fit_kmeans(points[:, :3], points[:, 3], scaler, n_clusters, random_state)
         labelled = _labelled(scaler.inverse_transform(centers), scaler.scale_)
         if assignments is not None:
-            with replacing(assignments) as temporary:
-                connection.sql(labelled).write_parquet(str(temporary))
+            _write_parquet(connection.sql(labelled), assignments)
         counts = f"SELECT cluster, count(*) FROM ({labelled}) GROUP BY cluster"  # noqa: S608
         sizes = dict(connection.execute(counts).fetchall())
     in_units = _in_units(centers, scaler)
@@ -446,6 +445,25 @@ _EVERYBODY = "SELECT r, f, m, 1.0 FROM logarithms WHERE NOT held_out ORDER BY lo
 @contextmanager
 def _engine(files, memory_limit):
     """Yield a DuckDB connection that keeps to its memory, and says in words what it cannot do."""
+    try:
+        with _database(memory_limit) as connection:
+            yield connection
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        if _is_full(error):
+            raise InputError(
+                f"The disk of {tempfile.gettempdir()} is full ({reason}). What does not fit into "
+                "memory goes there: make room, or set the environment variable TMPDIR to a folder "
+                "on a larger disk."
+            ) from None
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise InputError(f"memory_limit={memory_limit!r} is too small ({reason}).") from None
+        raise _blame(files, reason) from None
+
+
+@contextmanager
+def _database(memory_limit):
+    """Yield a DuckDB connection with its own folder on disk, which goes with it."""
     with (
         tempfile.TemporaryDirectory() as folder,
         duckdb.connect(str(Path(folder, "work.duckdb"))) as connection,
@@ -458,12 +476,28 @@ def _engine(files, memory_limit):
             ) from None
         connection.execute("SET temp_directory = ?", [folder])
         connection.execute("SET enable_progress_bar = false")
-        try:
-            yield connection
-        except duckdb.OutOfMemoryException as error:
-            raise InputError(f"memory_limit={memory_limit!r} is too small ({error}).") from None
-        except duckdb.Error as error:
-            raise _blame(connection, files, error, folder) from None
+        yield connection
+
+
+def _write_parquet(rows, path):
+    """Write the rows of a query to a file, whole or not at all."""
+    full = InputError(
+        f"assignments: the disk of {Path(path).absolute().parent} is full. Make room there, or "
+        "choose a folder on a larger disk."
+    )
+    try:
+        with replacing(path) as temporary:
+            try:
+                rows.write_parquet(str(temporary))
+            except duckdb.Error as error:
+                # A query writes to the folder for temporary files as well.
+                if _is_full(error) and temporary.name in str(error):
+                    raise full from None
+                raise
+    except OSError as error:
+        if _is_full(error):
+            raise full from None
+        raise
 
 
 def _rows(connection, query):
@@ -558,8 +592,9 @@ def _short(file):
 
 
 def _is_full(error):
-    """Whether the operating system refused to write any more."""
-    return any(reason in str(error) for reason in ("No space left", "File too large"))
+    """Whether nothing more could be written: by the operating system's word or DuckDB's own."""
+    reasons = ("No space left", "File too large", "quota exceeded", "max_temp_directory_size")
+    return any(reason in str(error) for reason in reasons)
 
 
 def _unreadable(file, error):
@@ -568,18 +603,14 @@ def _unreadable(file, error):
     return InputError(f"{_short(file)}: cannot be read ({reason}). Write it again.")
 
 
-def _blame(connection, files, error, folder):
-    """Return an error that names the disk that is full, or the file that cannot be read."""
-    reason = str(error).splitlines()[0]
-    if _is_full(error):
-        return InputError(
-            f"The disk is full ({reason}). What does not fit into memory goes to {folder}: make "
-            "room there, or set the environment variable TMPDIR to a folder on a larger disk."
-        )
-    try:
-        _read_values(connection, files)
-    except InputError as found:
-        return found
+def _blame(files, reason):
+    """Return an error that names the file that cannot be read, if it is one."""
+    # Some errors leave a database unusable, so this is another one.
+    with duckdb.connect() as connection:
+        try:
+            _read_values(connection, files)
+        except InputError as found:
+            return found
     return InputError(f"The orders could not be grouped ({reason}).")
 
 
