@@ -4,6 +4,7 @@ A database engine turns order lines into occupied cells of log-RFM space: some t
 however many customers there are. Weighted k-means does the rest.
 """
 
+import glob
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.files import replacing
+from helpers.files import replacing, visible_files
 from helpers.text import InputError, counted, listed, nearest
 
 COLUMNS = ["customer_id", "order_id", "order_date", "revenue"]
@@ -250,19 +251,29 @@ def parquet_files(path, columns=None, *, check_values=False):
         If there is no file, or one cannot be read, lacks a column or has one of a wrong type.
     """
     path = Path(path)
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = [path / file for file in visible_files(path) if file.suffix == ".parquet"]
     if not files or not files[0].is_file():
         raise InputError(f"{path.name}: there is no Parquet file. Check the path.")
+    needed: dict[str, str] = {}
     for file in files:
         try:
-            rows = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()
+            lines = duckdb.read_parquet(_literally(file))
         except duckdb.Error as error:
             raise _unreadable(file, error) from None
-        types = {name: kind for name, kind, *_ in rows}
+        types = dict(zip(lines.columns, map(str, lines.types), strict=True))
         try:
             names = needed_columns([*types], columns)
         except InputError as error:
             raise InputError(f"{_short(file)}: {error}") from None
+        needed = needed or names
+        if names != needed:
+            raise InputError(
+                f"{_short(file)}: the revenue comes from {listed([*names.values()][3:])}, but in "
+                f"{_short(files[0])} from {listed([*needed.values()][3:])}. Write all files with "
+                "the same columns."
+            )
         for name, own in names.items():
             wanted, kinds = _KINDS.get(name, ("", ()))
             if kinds and types[own].split("(")[0] not in kinds:
@@ -406,8 +417,10 @@ def cluster_out_of_core(
         raise ValueError(f"route={route!r} is not one of {listed(ROUTES)}.")
     files = parquet_files(parquet, columns)
     with _engine(files, memory_limit) as connection:
-        lines = connection.read_parquet([str(file) for file in files])
+        # By name, so that a type holds the values of all files and not only of the first.
+        lines = connection.read_parquet([_literally(file) for file in files], union_by_name=True)
         rfm_table_lazy(order_lines(lines, columns), snapshot).to_native().to_table("rfm")
+        _check_days(connection, snapshot)
         connection.execute(LOGARITHMS)
         judges = connection.execute(JUDGES).df()
         cells = _rows(connection, CELLS)
@@ -477,6 +490,23 @@ def _database(memory_limit):
         connection.execute("SET temp_directory = ?", [folder])
         connection.execute("SET enable_progress_bar = false")
         yield connection
+
+
+def _check_days(connection, snapshot):
+    """Raise if the table rfm lacks a recency, or has one from after the snapshot."""
+    undated, lowest = connection.execute(
+        "SELECT count(*) - count(recency), min(recency) FROM rfm"
+    ).fetchall()[0]
+    if undated:
+        raise InputError(
+            f"{counted(undated, 'customer')} with sales but without any order_date. Fill in the "
+            "dates, or leave these lines out."
+        )
+    if lowest is not None and lowest < 0:
+        raise InputError(
+            f"snapshot {snapshot} is {counted(-lowest, 'day')} before the last sale. Use a later "
+            "day, or leave out the orders after it."
+        )
 
 
 def _write_parquet(rows, path):
@@ -591,6 +621,11 @@ def _short(file):
     return f"{file.parent.name}/{file.name}"
 
 
+def _literally(file):
+    """Return the name of a file as DuckDB takes it, to which brackets and stars are patterns."""
+    return glob.escape(str(file))
+
+
 def _is_full(error):
     """Whether nothing more could be written: by the operating system's word or DuckDB's own."""
     reasons = ("No space left", "File too large", "quota exceeded", "max_temp_directory_size")
@@ -619,6 +654,7 @@ def _read_values(connection, files):
     for file in files:
         try:
             # A hash reads every value; the largest may be known from the footer alone.
-            connection.execute("SELECT bit_xor(hash(t)) FROM read_parquet(?) AS t", [str(file)])
+            query = "SELECT bit_xor(hash(t)) FROM read_parquet(?) AS t"
+            connection.execute(query, [_literally(file)])
         except duckdb.Error as error:
             raise _unreadable(file, error) from None
