@@ -1,5 +1,12 @@
 """The engines agree with pandas, and clustering out of core with clustering in memory."""
 
+import functools
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -10,14 +17,30 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
 
-from helpers.fixtures import SHOPPERS, ecommerce_customers, write_order_lines
+from helpers import scale
+from helpers.fixtures import ONE_CROWD, SHOPPERS, ecommerce_customers, write_order_lines
 from helpers.inputs import read_orders
-from helpers.scale import cluster_out_of_core, rfm_table_lazy
+from helpers.scale import (
+    CELL_WIDTH,
+    FEATURES,
+    cluster_cells,
+    cluster_out_of_core,
+    holdout_inertia,
+    needed_columns,
+    order_lines,
+    parquet_files,
+    rfm_table_lazy,
+)
 from helpers.segmentation import name_profiles, rfm_table
 from helpers.text import InputError
 
-ONLINE_RETAIL = Path(__file__).parents[1] / "../shared/data/online_retail/online_retail.csv.gz"
+ROOT = Path(__file__).parents[1]
+ONLINE_RETAIL = ROOT / "../shared/data/online_retail/online_retail.csv.gz"
 RETAIL_COLUMNS = {
     "customer_id": "CustomerID",
     "order_id": "InvoiceNo",
@@ -36,16 +59,22 @@ ENGINES = {
 def polars_columns(orders):
     """Columns without Arrow, which Polars would ask for."""
     ids = {name: list(orders[name].replace({np.nan: None})) for name in ("customer_id", "order_id")}
-    dates = orders["order_date"].dt.to_pydatetime().tolist()
-    return ids | {"order_date": dates, "revenue": orders["revenue"].to_numpy()}
+    dates = [None if pd.isna(date) else date.to_pydatetime() for date in orders["order_date"]]
+    return ids | {
+        "order_date": pl.Series(dates, dtype=pl.Datetime("us")),
+        "revenue": orders["revenue"].to_numpy(),
+    }
 
 
 def computed(orders, engine, snapshot=None):
     """The table of an engine as pandas would have it."""
-    table = rfm_table_lazy(ENGINES[engine](orders), snapshot)
-    backend = "polars" if table.implementation.is_polars() else "pandas"
-    rows = table.collect(backend).rows(named=True)
+    rows = collected(rfm_table_lazy(ENGINES[engine](orders), snapshot)).rows(named=True)
     return pd.DataFrame(rows).set_index("customer_id").sort_index()
+
+
+def collected(frame):
+    """Collect without Arrow, which DuckDB would ask for."""
+    return frame.collect("polars" if frame.implementation.is_polars() else "pandas")
 
 
 def assert_same_table(ours, reference):
@@ -71,12 +100,178 @@ def test_every_engine_gives_the_table_of_the_first_chapter(fixture_orders, engin
     assert_same_table(computed(fixture_orders, engine, snapshot), reference)
 
 
-@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="Online Retail is not on this machine")
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_gives_the_table_of_online_retail(engine):
+@pytest.fixture(scope="module")
+def online_retail():
+    """Return the order lines of a real shop, or skip."""
+    if not ONLINE_RETAIL.exists():
+        pytest.skip("Online Retail is not on this machine")
     orders = read_orders(ONLINE_RETAIL, columns=RETAIL_COLUMNS)
-    orders = orders.astype({"customer_id": object, "order_id": object})
-    assert_same_table(computed(orders, engine), rfm_table(orders))
+    return orders.astype({"customer_id": object, "order_id": object})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_gives_the_table_of_online_retail(online_retail, engine):
+    assert_same_table(computed(online_retail, engine), rfm_table(online_retail))
+
+
+def orders_of(rows):
+    """Order lines from rows of customer, order, date and revenue."""
+    orders = pd.DataFrame(rows, columns=["customer_id", "order_id", "order_date", "revenue"])
+    ids = {"customer_id": object, "order_id": object}
+    dates = pd.to_datetime(orders["order_date"]).astype("datetime64[us]")
+    return orders.assign(order_date=dates, revenue=orders["revenue"].astype(float)).astype(ids)
+
+
+def finite(orders):
+    """Orders as the first chapter reads them, which refuses infinite revenue."""
+    return orders.assign(revenue=orders["revenue"].replace(np.inf, np.nan))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_counts_the_lines_that_are_sales_and_no_others(engine):
+    orders = orders_of(
+        [
+            ("ana", "1", "2024-03-01 10:00", 5.0),  # an order with several lines
+            ("ana", "1", "2024-03-01 10:00", 7.5),
+            ("ana", "2", "2024-03-01 10:00", 1.25),  # another at the same time
+            ("ben", "3", "2024-03-05 23:59", 2.0),
+            ("ben", "4", "2024-03-06 00:01", -2.0),  # a return is no sale, but is the last day
+            ("cat", "5", "2024-03-06 23:59", -1.0),
+            ("dan", "6", "2024-02-01 00:00", 0.0),
+            (None, "7", "2024-02-02 00:00", 9.0),
+            ("eve", "8", "2024-01-01 00:00", np.nan),
+            ("eve", "9", "2023-12-31 23:59", 4.0),
+            ("fay", "10", "2024-03-01 00:00", np.inf),
+            ("fay", "11", "2024-02-29 00:00", 3.0),
+            ("gus", "3", "2024-03-05 00:00", 6.0),  # the number of another customer's order
+        ]
+    )
+    table = computed(orders, engine)
+    assert_same_table(table, rfm_table(finite(orders)))
+    assert table.to_dict("split", index=True)["data"] == [
+        [6, 2, 13.75],
+        [2, 1, 2.0],
+        [67, 1, 4.0],
+        [7, 1, 3.0],
+        [2, 1, 6.0],
+    ]
+    assert table.index.tolist() == ["ana", "ben", "eve", "fay", "gus"]
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars", "duckdb"])
+def test_ids_that_are_numbers_are_missing_where_they_are_nan(engine):
+    orders = orders_of([(1.0, 1, "2024-01-01", 2.0), (np.nan, 2, "2024-01-02", 3.0)])
+    orders["customer_id"] = orders["customer_id"].astype(float)
+    frames = {
+        "pandas": lambda: orders,
+        "polars": lambda: pl.DataFrame(polars_columns(orders)).with_columns(
+            customer_id=orders["customer_id"].to_numpy()
+        ),
+        # From pandas, DuckDB would take NaN for NULL.
+        "duckdb": lambda: duckdb.sql(
+            "SELECT * FROM (VALUES (1::DOUBLE, 1, DATE '2024-01-01', 2.0), "
+            "('nan'::DOUBLE, 2, DATE '2024-01-02', 3.0)) "
+            "AS t(customer_id, order_id, order_date, revenue)"
+        ),
+    }
+    rows = collected(rfm_table_lazy(frames[engine]())).rows()
+    assert rows == [(1.0, 2, 1, 2.0)]
+    assert rfm_table(orders).index.tolist() == [1.0]
+
+
+_LINE = st.tuples(
+    st.sampled_from([None, "a", "b", "c", "ä"]),
+    st.sampled_from(["1", "2", "3", "R4"]),
+    st.datetimes(pd.Timestamp("2023-12-30"), pd.Timestamp("2024-03-02")),
+    st.one_of(
+        st.integers(-500, 10_000_000).map(lambda cents: cents / 100),
+        st.sampled_from([0.0, np.nan, np.inf, -np.inf]),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(_LINE, max_size=30), st.randoms(use_true_random=False))
+def test_every_engine_agrees_on_any_orders_in_any_order(lines, random):
+    sale = ("a", "1", pd.Timestamp("2024-02-29 23:59"), 1.0)
+    reference = rfm_table(finite(orders_of([*lines, sale])))
+    shuffled = random.sample([*lines, sale], len(lines) + 1)
+    for engine in ENGINES:
+        assert_same_table(computed(orders_of(shuffled), engine), reference)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_orders_without_any_date_are_refused(engine):
+    without = orders_of([("ana", "1", None, 5.0), ("ben", "2", None, 5.0)])
+    for orders in (without, without[:0]):
+        with pytest.raises(InputError, match="There are no order dates"):
+            computed(orders, engine)
+
+
+LINES = {
+    "Client": ["a", "b"],
+    "Receipt": ["1", "2"],
+    "Day": pd.to_datetime(["2024-01-01", "2024-01-02"]).astype("datetime64[us]"),
+    "Pieces": np.array([100, -2], np.int8),
+    "Price": np.array([90, 5], np.int8),
+}
+OWN_NAMES = {"customer_id": "Client", "order_id": "Receipt", "order_date": "Day"}
+FRAMES = {
+    "pandas": pd.DataFrame,
+    "polars": lambda data: pl.DataFrame(data | {"Day": data["Day"].to_pydatetime().tolist()}),
+    "duckdb": lambda data: duckdb.from_df(pd.DataFrame(data)),
+}
+
+
+@pytest.mark.parametrize("engine", FRAMES)
+def test_columns_get_the_names_of_the_course_and_lines_their_revenue(engine):
+    parts = OWN_NAMES | {"quantity": "Pieces", "unit_price": "Price"}
+    first, second = pd.to_datetime(["2024-01-01", "2024-01-02"])
+    # 100 and 90 are small integers; their product is not.
+    lines = collected(order_lines(FRAMES[engine](LINES), parts))
+    assert lines.columns == ["customer_id", "order_id", "order_date", "revenue"]
+    assert lines.rows() == [("a", "1", first, 9000.0), ("b", "2", second, -10.0)]
+    whole = collected(order_lines(FRAMES[engine](LINES), OWN_NAMES | {"revenue": "Price"}))
+    assert whole.rows() == [("a", "1", first, 90.0), ("b", "2", second, 5.0)]
+    assert {type(value) for value in whole["revenue"].to_list()} == {float}
+
+
+@pytest.mark.parametrize("engine", FRAMES)
+def test_revenue_may_be_decimal(engine):
+    if engine == "duckdb":
+        lines = duckdb.sql(
+            "SELECT 'a' AS customer_id, 1 AS order_id, DATE '2024-01-01' AS order_date, "
+            "3::SMALLINT AS quantity, 1.25::DECIMAL(9, 2) AS unit_price, 0.10::DECIMAL(9, 2) AS r"
+        )
+    else:
+        data = {"customer_id": ["a"], "order_id": [1], "order_date": [pd.Timestamp("2024-01-01")]}
+        parts = {"quantity": [3], "unit_price": [Decimal("1.25")], "r": [Decimal("0.10")]}
+        lines = {"pandas": pd.DataFrame, "polars": pl.DataFrame}[engine](data | parts)
+    assert collected(order_lines(lines))["revenue"].to_list() == [3.75]
+    assert collected(order_lines(lines, {"revenue": "r"}))["revenue"].to_list() == [0.1]
+
+
+@pytest.mark.parametrize("engine", FRAMES)
+def test_columns_that_are_not_there_are_all_named_with_the_nearest(engine):
+    frame = FRAMES[engine](LINES)
+    missing = r"no column order_date and Revenu \(.*\)|no column order_date and Revenu\. Needed"
+    with pytest.raises(InputError, match=missing):
+        names = {"customer_id": "Client", "order_id": "Receipt", "revenue": "Revenu"}
+        order_lines(frame, names)
+    with pytest.raises(InputError, match=r"no column Clint \(nearest: 'Client'\)"):
+        order_lines(frame, OWN_NAMES | {"customer_id": "Clint", "revenue": "Price"})
+    with pytest.raises(InputError, match=r"there is no 'custumer_id' .*nearest: 'customer_id'"):
+        order_lines(frame, {"custumer_id": "Client"})
+
+
+def test_revenue_is_taken_before_its_parts_and_names_may_be_exchanged():
+    present = ["customer_id", "order_id", "order_date", "revenue", "quantity", "unit_price"]
+    assert needed_columns(present) == {name: name for name in present[:4]}
+    swapped = {"customer_id": "order_id", "order_id": "customer_id"}
+    assert needed_columns(present, swapped) == needed_columns(present) | swapped
+    assert [*needed_columns(present, {"revenue": "Total"})][3:] == ["quantity", "unit_price"]
+    with pytest.raises(InputError, match="no column order_id, order_date and revenue"):
+        needed_columns(["customer_id", "quantity"])
 
 
 @settings(deadline=None, max_examples=50)
@@ -167,9 +362,220 @@ def test_a_second_run_gives_the_same(shop):
     assert (first.sizes == second.sizes).all()
 
 
-def copy_of(shop, target):
-    lines_of(shop).write_parquet(str(target))
+def copy_of(shop, target, query="SELECT * FROM lines", **options):
+    """Write what a query says of a shop's lines into one file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines_of(shop).query("lines", query).write_parquet(str(target), **options)
     return target
+
+
+def halves_of(shop, folder, first="*", second="*"):
+    """Write the lines of even orders as a.parquet, those of odd ones as b.parquet."""
+    for name, columns, odd in (("a", first, 0), ("b", second, 1)):
+        query = f"SELECT {columns} FROM lines WHERE order_id % 2 = {odd}"  # noqa: S608
+        copy_of(shop, folder / f"{name}.parquet", query)
+    return folder
+
+
+def assert_same_clusters(ours, reference):
+    np.testing.assert_array_equal(ours.centers, reference.centers)
+    np.testing.assert_array_equal(ours.sizes, reference.sizes)
+    np.testing.assert_array_equal(ours.positions, reference.positions)
+    assert ours.n_points == reference.n_points
+    assert ours.inertia == pytest.approx(reference.inertia, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def found(shop):
+    return cluster_out_of_core(shop, 4)
+
+
+def test_columns_may_have_other_names_and_revenue_come_from_its_parts(shop, found, tmp_path):
+    file = copy_of(
+        shop,
+        tmp_path / "own.parquet",
+        "SELECT customer_id AS Client, order_id AS Receipt, order_date::TIMESTAMP AS Day, "
+        "2 AS Pieces, revenue / 2 AS Price FROM lines",
+    )
+    names = OWN_NAMES | {"quantity": "Pieces", "unit_price": "Price"}
+    assert_same_clusters(cluster_out_of_core(file, 4, columns=names), found)
+    with pytest.raises(InputError, match=r"own\.parquet: no column customer_id"):
+        cluster_out_of_core(file, 4)
+
+
+def test_the_cells_do_not_depend_on_order_files_or_threads(shop, found, tmp_path, monkeypatch):
+    shuffled = "SELECT * FROM lines ORDER BY hash(order_id, revenue, 7)"
+    one = copy_of(shop, tmp_path / "one.parquet", shuffled, row_group_size=2_048)
+    assert_same_clusters(cluster_out_of_core(one, 4), found)
+    assert_same_clusters(cluster_out_of_core(halves_of(shop, tmp_path / "two"), 4), found)
+    for threads in (1, 2, 5):
+        connect = functools.partial(duckdb.connect, config={"threads": threads})
+        with monkeypatch.context() as patch:
+            patch.setattr(scale.duckdb, "connect", connect)
+            assert_same_clusters(cluster_out_of_core(shop, 4), found)
+
+
+def test_ids_may_be_text_or_text_in_some_files_only(shop, tmp_path):
+    text = "* REPLACE (customer_id::VARCHAR AS customer_id)"
+    numbers = cluster_out_of_core(shop, 4)
+    for name, kinds in {"text": (text, text), "first": (text, "*"), "last": ("*", text)}.items():
+        folder = halves_of(shop, tmp_path / name, *kinds)
+        assert_same_clusters(cluster_out_of_core(folder, 4), numbers)
+    named = "* REPLACE ('Kundin ' || customer_id AS customer_id)"
+    folder = halves_of(shop, tmp_path / "names", named, named)
+    words = cluster_out_of_core(folder, 4, assignments=tmp_path / "clusters.parquet")
+    assert words.sizes.sum() == numbers.sizes.sum()
+    ids = duckdb.read_parquet(str(tmp_path / "clusters.parquet")).fetchnumpy()["customer_id"]
+    assert len(set(ids)) == numbers.sizes.sum()
+    assert all(name.startswith("Kundin ") for name in ids)
+
+
+@pytest.mark.parametrize("whole", ["INTEGER", "DECIMAL(12, 0)"])
+@pytest.mark.parametrize("odd", ["first", "last"])
+def test_whole_numbers_in_one_file_do_not_round_those_of_another(shop, tmp_path, whole, odd):
+    rounded = f"* REPLACE (round(revenue)::{whole} AS revenue)"
+    columns = (rounded, "*") if odd == "first" else ("*", rounded)
+    mixed = halves_of(shop, tmp_path / "mixed", *columns)
+    as_floats = [text.replace(whole, "DOUBLE") for text in columns]
+    floats = halves_of(shop, tmp_path / "floats", *as_floats)
+    assert_same_clusters(cluster_out_of_core(mixed, 4), cluster_out_of_core(floats, 4))
+
+
+def test_files_with_revenue_and_files_with_its_parts_are_not_mixed(shop, tmp_path):
+    parts = "* EXCLUDE (revenue), 1 AS quantity, revenue AS unit_price"
+    halves_of(shop, tmp_path, "*", parts)
+    with pytest.raises(InputError, match=r"b\.parquet: the revenue comes from quantity and unit_"):
+        cluster_out_of_core(tmp_path, 4)
+
+
+def test_names_of_files_are_no_patterns(shop, found, tmp_path):
+    folder = halves_of(shop, tmp_path / "shop[1]")
+    other = write_order_lines(tmp_path / "other", 50)
+    copy_of(other, tmp_path / "shop1" / "a.parquet")
+    assert_same_clusters(cluster_out_of_core(folder, 4), found)
+    (folder / "a.parquet").rename(folder / "a*.parquet")
+    copy_of(other, folder / "ab.parquet")
+    assert cluster_out_of_core(folder / "a*.parquet", 4).sizes.sum() < found.sizes.sum()
+    assert [file.name for file in parquet_files(folder)] == [
+        "a*.parquet",
+        "ab.parquet",
+        "b.parquet",
+    ]
+
+
+def test_a_folder_may_be_called_like_a_file_and_hidden_files_do_not_count(shop, found, tmp_path):
+    table = halves_of(shop, tmp_path / "table.parquet")
+    (table / ".half.parquet").write_bytes(b"PAR1")
+    (table / "_SUCCESS").touch()
+    assert_same_clusters(cluster_out_of_core(tmp_path, 4), found)
+    assert_same_clusters(cluster_out_of_core(table, 4), found)
+
+
+def logarithms(table):
+    return np.log1p(table[FEATURES].to_numpy(float))
+
+
+def nearest_centers(table, centers):
+    """Number of the nearest centre in standardised logarithms, by another way than the engine's."""
+    lots = [hashlib.md5(str(name).encode()).hexdigest()[0] for name in table["customer_id"]]  # noqa: S324
+    points = logarithms(table)
+    cells = pd.DataFrame(points[np.array(lots) != "0"])
+    cells = cells.groupby([np.floor(cells[i] / CELL_WIDTH) for i in range(3)]).agg(["mean", "size"])
+    weights = cells[0]["size"]
+    scaler = StandardScaler().fit(cells.xs("mean", axis=1, level=1), sample_weight=weights)
+    places = scaler.transform(logarithms(centers))
+    return cdist(scaler.transform(points), places).argmin(axis=1)
+
+
+def test_every_customer_is_written_with_the_nearest_center(shop, tmp_path):
+    target = tmp_path / "new" / "clusters.parquet"
+    result = cluster_out_of_core(shop, 4, assignments=target)
+    table = duckdb.read_parquet(str(target)).df()
+    assert table.columns.tolist() == ["customer_id", *FEATURES, "cluster"]
+    reference = rfm_table(lines_of(shop).df())
+    assert_same_table(table.set_index("customer_id").sort_index(), reference)
+    assert (nearest_centers(table, result.centers) == table["cluster"]).all()
+    assert np.bincount(table["cluster"], minlength=4).tolist() == result.sizes.tolist()
+    assert [file.name for file in target.parent.iterdir()] == ["clusters.parquet"]
+
+
+def test_assignments_are_replaced_only_at_the_end(shop, tmp_path, monkeypatch):
+    target = tmp_path / "clusters.parquet"
+    target.write_text("of yesterday")
+    kept = []
+
+    def seen(*arguments):
+        kept.append(target.read_text())
+        return labelled(*arguments)
+
+    labelled = scale._labelled
+    monkeypatch.setattr(scale, "_labelled", seen)
+    cluster_out_of_core(shop, 4, assignments=target)
+    assert kept == ["of yesterday"]
+    assert duckdb.read_parquet(str(target)).count("*").fetchall()[0][0] > 4_900
+
+    target.write_text("of yesterday")
+    monkeypatch.setattr(scale, "_labelled", lambda *arguments: "SELECT error('in between')")
+    with pytest.raises(InputError, match="in between"):
+        cluster_out_of_core(shop, 4, assignments=target)
+    assert target.read_text() == "of yesterday"
+    assert [file.name for file in tmp_path.iterdir()] == ["clusters.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "wanted"),
+    [
+        ("order_date", "VARCHAR", "a date or a time"),
+        ("order_date", "TIMESTAMPTZ", "a date or a time"),
+        ("revenue", "VARCHAR", "a number"),
+    ],
+)
+def test_a_wrong_type_in_one_file_is_named_with_the_file(shop, tmp_path, column, kind, wanted):
+    halves_of(shop, tmp_path / "month=2", "*", f"* REPLACE ({column}::{kind} AS {column})")
+    match = rf"month=2/b\.parquet: column '{column}' holds .*, but {column} has to be {wanted}"
+    with pytest.raises(InputError, match=match):
+        cluster_out_of_core(tmp_path, 4)
+
+
+def test_the_month_whose_file_is_damaged_is_named(tmp_path):
+    shop = write_order_lines(tmp_path / "lines", 5_000)
+    (damaged,) = (shop / "month=6").iterdir()
+    content = bytearray(damaged.read_bytes())
+    content[200:-5_000] = bytes(len(content) - 5_200)
+    damaged.write_bytes(content)
+    with pytest.raises(InputError, match=r"^month=6/.*\.parquet: cannot be read \(.*\)\. Write"):
+        cluster_out_of_core(shop, 4)
+    with pytest.raises(InputError, match=r"^month=6/.*\.parquet: cannot be read"):
+        parquet_files(shop, check_values=True)
+
+
+def test_lines_without_a_date_and_days_after_the_snapshot_are_refused(shop, tmp_path):
+    undated = "CASE WHEN customer_id % 100 = 7 THEN NULL ELSE order_date END AS order_date"
+    halves_of(shop, tmp_path / "some", *[f"* REPLACE ({undated})"] * 2)
+    with pytest.raises(InputError, match="50 customers with sales but without any order_date"):
+        cluster_out_of_core(tmp_path / "some", 4)
+    none = "* REPLACE (NULL::DATE AS order_date)"
+    halves_of(shop, tmp_path / "none", none, none)
+    with pytest.raises(InputError, match="There are no order dates"):
+        cluster_out_of_core(tmp_path / "none", 4)
+    with pytest.raises(InputError, match="snapshot 2024-12-28 is 2 days before the last sale"):
+        cluster_out_of_core(shop, 4, snapshot="2024-12-28")
+    assert cluster_out_of_core(shop, 4, snapshot="2024-12-30").sizes.sum() > 4_900
+
+
+def test_files_without_a_line_are_refused_alone_and_allowed_among_others(shop, found, tmp_path):
+    nothing = copy_of(shop, tmp_path / "0.parquet", "SELECT * FROM lines WHERE false")
+    with pytest.raises(InputError, match="There are no order dates"):
+        cluster_out_of_core(nothing, 4)
+    halves_of(shop, tmp_path)
+    assert_same_clusters(cluster_out_of_core(tmp_path, 4), found)
+
+
+def test_an_unknown_route_and_a_memory_that_is_no_size_are_refused(shop):
+    with pytest.raises(ValueError, match="route='cell' is not one of cells, batches and every"):
+        cluster_out_of_core(shop, 4, route="cell")
+    with pytest.raises(InputError, match=r"memory_limit='lots' is no size\. Write it like 500MB"):
+        cluster_out_of_core(shop, 4, memory_limit="lots")
 
 
 def test_a_damaged_file_among_many_is_named(shop, tmp_path):
@@ -204,10 +610,303 @@ def test_nothing_to_read_and_too_few_customers_are_refused(tmp_path):
         cluster_out_of_core(shop, 50)
 
 
-def test_too_little_memory_is_said_in_words(shop):
-    with pytest.raises(InputError, match="memory_limit='1MB' is too small"):
+def test_too_little_memory_is_said_in_one_line(shop):
+    with pytest.raises(InputError, match=r"^memory_limit='1MB' is too small \(.*\)\.$"):
         cluster_out_of_core(shop, 5, memory_limit="1MB")
 
 
 def test_it_is_narwhals_that_speaks_to_the_engine(fixture_orders):
     assert isinstance(rfm_table_lazy(fixture_orders), nw.LazyFrame)
+
+
+@pytest.mark.parametrize(
+    ("segments", "tolerance"),
+    # A crowd can be cut in many ways, none of which is the best for the few who are held out.
+    [(SHOPPERS, 0.01), (ONE_CROWD, 0.06)],
+    ids=["segments", "one crowd"],
+)
+def test_the_routes_agree_on_any_shop(tmp_path, segments, tolerance):
+    shop = write_order_lines(tmp_path / "lines", 8_000, segments=segments, random_state=1)
+    cells, everybody, batches = (
+        cluster_out_of_core(shop, 4, route=route, batch_size=2_000)
+        for route in ("cells", "everybody", "batches")
+    )
+    assert cells.inertia == pytest.approx(everybody.inertia, rel=tolerance)
+    assert batches.inertia == pytest.approx(everybody.inertia, rel=0.2)
+    assert cells.inertia < 0.7 * cluster_out_of_core(shop, 1).inertia
+    assert cells.sizes.sum() == everybody.sizes.sum() == batches.sizes.sum()
+    assert batches.n_points == everybody.n_points > cells.n_points
+
+
+def test_a_shop_of_one_crowd_is_written_and_has_one_truth(tmp_path):
+    shop = write_order_lines(tmp_path / "lines", 2_000, segments=ONE_CROWD)
+    truth = lines_of(shop).query("l", "SELECT DISTINCT segment FROM l").fetchall()
+    assert truth == [("Everybody",)]
+    rfm = rfm_table(lines_of(shop).df(), "2025-01-01")
+    assert len(rfm) == 2_000
+    expected = ONE_CROWD.loc["Everybody"]
+    assert rfm["recency"].median() == pytest.approx(expected["recency"], rel=0.1)
+    assert rfm["frequency"].median() == pytest.approx(expected["orders"], rel=0.25)
+
+
+def clusters_of(lines, tmp_path):
+    """Table of the customers of a file with lines, sorted by id."""
+    cluster_out_of_core(lines, 4, assignments=tmp_path / "clusters.parquet")
+    table = duckdb.read_parquet(str(tmp_path / "clusters.parquet")).df()
+    return table.sort_values("customer_id", ignore_index=True)
+
+
+def test_lines_that_stand_twice_double_the_money_and_nothing_else(shop, tmp_path):
+    once = clusters_of(shop, tmp_path)
+    query = "SELECT * FROM lines UNION ALL SELECT * FROM lines"
+    twice = clusters_of(copy_of(shop, tmp_path / "twice.parquet", query), tmp_path)
+    counts = ["customer_id", "recency", "frequency"]
+    pd.testing.assert_frame_equal(once[counts], twice[counts])
+    np.testing.assert_allclose(twice["monetary"], 2 * once["monetary"], rtol=1e-9)
+
+
+def test_cents_give_the_clusters_of_euros_but_for_the_one_in_the_logarithm(shop, tmp_path):
+    euros = clusters_of(shop, tmp_path)
+    query = "SELECT * REPLACE (100 * revenue AS revenue) FROM lines"
+    cents = clusters_of(copy_of(shop, tmp_path / "cents.parquet", query), tmp_path)
+    assert adjusted_rand_score(euros["cluster"], cents["cluster"]) > 0.95
+
+
+def rfm_of(*rows):
+    return pd.DataFrame(rows, columns=FEATURES)
+
+
+def test_inertia_is_the_mean_squared_distance_of_standardised_logarithms():
+    # Logarithms of recency 0 and 2, so mean 1 and deviation 1; the others are constant.
+    customers = rfm_of((0, 4, 9.0), (np.e**2 - 1, 4, 9.0))
+    assert holdout_inertia(customers, customers) == pytest.approx(0, abs=1e-12)
+    assert holdout_inertia(rfm_of((np.e - 1, 4, 9.0)), customers) == pytest.approx(1)
+    assert holdout_inertia(customers[:1], customers) == pytest.approx(2)
+    # What is constant keeps its unit.
+    assert holdout_inertia(rfm_of((np.e - 1, 5 * np.e - 1, 9.0)), customers) == pytest.approx(2)
+    with_a_third = rfm_of((0, 4, 9.0), (np.e - 1, 4, 9.0), (np.e**2 - 1, 4, 9.0))
+    assert holdout_inertia(customers, with_a_third) == pytest.approx((3 / 2) / 3)
+
+
+def test_inertia_is_what_k_means_says_of_the_same_customers(shop):
+    rfm = rfm_table(lines_of(shop).df())
+    points = StandardScaler().fit_transform(logarithms(rfm))
+    model = KMeans(5, n_init=1, random_state=0).fit(points)
+    centers = pd.DataFrame(
+        np.expm1(
+            model.cluster_centers_ * logarithms(rfm).std(axis=0) + logarithms(rfm).mean(axis=0)
+        ),
+        columns=FEATURES,
+    )
+    assert holdout_inertia(centers, rfm) == pytest.approx(model.inertia_ / len(rfm), rel=1e-3)
+    assert holdout_inertia(rfm.mean().to_frame().T, rfm) > 3
+    one = pd.DataFrame([np.expm1(logarithms(rfm).mean(axis=0))], columns=FEATURES)
+    assert holdout_inertia(one, rfm) == pytest.approx(3)
+
+
+def test_cells_count_as_many_times_as_they_have_customers():
+    # Two groups far apart: 3 and 1 customers, and 2; frequency is constant.
+    cells = np.array([[3.0, 1.0, 2.0, 3], [3.4, 1.0, 2.4, 1], [0.5, 1.0, 7.0, 2]])
+    centers, positions = cluster_cells(cells, 2)
+    np.testing.assert_allclose(np.log1p(centers), [[0.5, 1.0, 7.0], [3.1, 1.0, 2.1]])
+    # Recency from the best: 2 of 6 customers, 3, 1. Money from the worst: 3, 1, 2.
+    old = 1 - (3 * (2 + 3 / 2) + 1 * (5 + 1 / 2)) / 4 / 6
+    poor = (3 * (3 / 2) + 1 * (3 + 1 / 2)) / 4 / 6
+    np.testing.assert_allclose(positions, [[5 / 6, 1 / 2, 5 / 6], [old, 1 / 2, poor]])
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_cells_are_clustered_as_k_means_clusters_with_weights(k):
+    rng = np.random.default_rng(0)
+    cells = np.column_stack([rng.gamma(2, size=(400, 3)), rng.integers(1, 50, 400)])
+    centers, _ = cluster_cells(cells, k)
+    repeated = np.repeat(cells[:, :3], cells[:, 3].astype(int), axis=0)
+    scaler = StandardScaler().fit(repeated)
+    model = KMeans(k, n_init=20, random_state=1).fit(scaler.transform(repeated))
+    distances = cdist(scaler.transform(repeated), scaler.transform(np.log1p(centers.to_numpy())))
+    assert (distances.min(axis=1) ** 2).sum() == pytest.approx(model.inertia_, rel=0.005)
+    assert centers["recency"].is_monotonic_increasing
+
+
+def test_one_cell_is_one_cluster_and_not_two():
+    cells = np.array([[1.0, 2.0, 3.0, 7.0]])
+    centers, positions = cluster_cells(cells, 1)
+    np.testing.assert_allclose(np.log1p(centers), cells[:, :3])
+    np.testing.assert_allclose(positions, [[0.5, 0.5, 0.5]])
+    with pytest.raises(InputError, match="1 different customer: too few for 2 clusters"):
+        cluster_cells(cells, 2)
+
+
+def test_a_real_shop_is_clustered_under_its_own_names(online_retail, tmp_path):
+    file = tmp_path / "online_retail.parquet"
+    query = (
+        f"SELECT * FROM read_csv('{ONLINE_RETAIL}', "  # noqa: S608
+        "types = {'InvoiceNo': 'VARCHAR', 'CustomerID': 'VARCHAR'})"
+    )
+    duckdb.sql(query).write_parquet(str(file))
+    target = tmp_path / "clusters.parquet"
+    result = cluster_out_of_core(file, 4, columns=RETAIL_COLUMNS, assignments=target)
+    assert result.sizes.sum() == 4_338
+    table = duckdb.read_parquet(str(target)).df()
+    reference = rfm_table(online_retail)
+    table["customer_id"] = table["customer_id"].astype(reference.index.dtype)
+    assert_same_table(table.set_index("customer_id").sort_index(), reference)
+    assert (nearest_centers(table, result.centers) == table["cluster"]).all()
+    everybody = cluster_out_of_core(file, 4, columns=RETAIL_COLUMNS, route="everybody")
+    assert result.inertia == pytest.approx(everybody.inertia, rel=0.03)
+
+
+@pytest.fixture(scope="module")
+def large_shop(tmp_path_factory):
+    """Return a shop whose customers do not fit into 40 MB."""
+    return write_order_lines(tmp_path_factory.mktemp("large") / "lines", 200_000)
+
+
+def test_what_does_not_fit_into_memory_goes_to_disk_and_changes_nothing(
+    large_shop, tmp_path, monkeypatch
+):
+    # Every thread wants memory of its own.
+    connect = functools.partial(duckdb.connect, config={"threads": 2})
+    monkeypatch.setattr(scale.duckdb, "connect", connect)
+    tables = []
+    results = []
+    for memory in ("1GB", "40MB"):
+        target = tmp_path / f"{memory}.parquet"
+        results.append(cluster_out_of_core(large_shop, 4, memory_limit=memory, assignments=target))
+        query = "SELECT customer_id, recency, frequency, cluster FROM t ORDER BY ALL"
+        tables.append(duckdb.read_parquet(str(target)).query("t", query).df())
+    assert_same_clusters(*results)
+    pd.testing.assert_frame_equal(*tables)
+    # It did go to disk: where files may not grow, the smaller memory is not enough.
+    folder = tmp_path / "small"
+    folder.mkdir()
+    assert on_a_full_disk("1GB", 3_000_000, large_shop, folder) == [None, {}]
+    assert "duckdb_temp" in on_a_full_disk("40MB", 3_000_000, large_shop, folder)[0]
+
+
+# Runs in a process of its own, because limits and mounts are those of a process. Says as JSON what
+# was raised, and what is left in the folder that was full.
+_ON_A_FULL_DISK = """
+import contextlib, functools, json, os, resource, signal, sys, tempfile
+from pathlib import Path
+
+import duckdb
+
+from helpers import scale
+from helpers.fixtures import write_order_lines
+from helpers.text import InputError
+
+what, limit, shop, folder = sys.argv[1:]
+folder = Path(folder)
+duckdb.connect = functools.partial(duckdb.connect, config={"threads": 2})
+
+
+def fill():
+    if limit != "0":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+
+
+@contextlib.contextmanager
+def replacing(path, original=scale.replacing):
+    with original(path) as temporary:
+        fill()
+        yield temporary
+
+
+if what == "assignments":
+    (folder / "clusters.parquet").write_text("of yesterday")
+    scale.replacing = replacing
+else:
+    fill()
+    tempfile.tempdir = str(folder)
+said = None
+try:
+    if what == "lines":
+        write_order_lines(folder / "lines", 100_000)
+    elif what == "assignments":
+        scale.cluster_out_of_core(shop, 4, assignments=folder / "clusters.parquet")
+    else:
+        scale.cluster_out_of_core(shop, 4, memory_limit=what)
+except InputError as error:
+    said = str(error)
+left = {
+    str(path.relative_to(folder)): path.read_text() if path.suffix == ".parquet" else ""
+    for path in folder.rglob("*")
+}
+os.write(1, json.dumps([said, left]).encode())
+"""
+
+
+def on_a_full_disk(what, limit, shop, folder, mount=()):
+    """Error and files left over in a folder that is limited or mounted."""
+    command = [*mount, sys.executable, "-c", _ON_A_FULL_DISK, what, str(limit), shop, folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def small_disk(size, folder):
+    """Command that runs another one with a small disk of its own in the folder, or skip."""
+    mount = f'mount -t tmpfs -o {size} tmpfs "$0" && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(folder)]
+    try:
+        allowed = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare to mount a small disk with")
+    if allowed.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {allowed.stderr.strip()}")
+    return command
+
+
+FULL = {
+    "40MB": r"The disk of {} is full \(.*\)\. What does not fit into memory goes there: make",
+    "assignments": r"assignments: the disk of {} is full\. Make room there",
+    "lines": r"{}/lines: cannot be written \(.*\)\.",
+}
+OF_YESTERDAY = {"40MB": {}, "assignments": {"clusters.parquet": "of yesterday"}, "lines": {}}
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_files_that_may_not_grow_are_said_in_one_line_and_leave_nothing(what, large_shop, tmp_path):
+    said, left = on_a_full_disk(what, 300_000, large_shop, tmp_path)
+    assert re.match(FULL[what].format(tmp_path), said)
+    assert "\n" not in said
+    assert left == OF_YESTERDAY[what]
+
+
+@pytest.mark.parametrize(
+    ("what", "size"),
+    [("40MB", "16k"), ("40MB", "300k"), ("40MB", "3m"), ("assignments", "300k"), ("lines", "300k")],
+)
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(what, size, large_shop, tmp_path):
+    disk = small_disk(f"size={size}", tmp_path)
+    said, left = on_a_full_disk(what, 0, large_shop, tmp_path, disk)
+    assert re.match(FULL[what].format(tmp_path), said)
+    assert "\n" not in said
+    assert left == OF_YESTERDAY[what]
+
+
+_PEAK = """
+import re, sys
+from pathlib import Path
+
+from helpers.scale import cluster_out_of_core
+
+cluster_out_of_core(sys.argv[1], 5, memory_limit="300MB")
+print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_ten_times_the_lines_of_the_same_customers_take_no_more_memory(tmp_path):
+    peaks = []
+    for lines_per_order in (2.6, 26):
+        shop = write_order_lines(
+            tmp_path / f"{lines_per_order}", 25_000, lines_per_order=lines_per_order
+        )
+        command = [sys.executable, "-c", _PEAK, shop]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout))
+    assert peaks[1] < 1.2 * peaks[0]
