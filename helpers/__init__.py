@@ -12,6 +12,8 @@ Chapters
     ``segmentation`` finds and names customer segments, ``anomalies`` ranks unusual flows,
     ``quantization`` chooses palettes, ``scale`` clusters more customers than memory holds,
     ``spark`` speaks to Apache Spark, where it is installed.
+Measurement
+    ``measurement`` says what the ways of the chapters on scale cost, in seconds and memory.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """
