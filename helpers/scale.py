@@ -488,7 +488,10 @@ def _database(memory_limit):
                 f"memory_limit={memory_limit!r} is no size. Write it like 500MB or 2GB."
             ) from None
         connection.execute("SET temp_directory = ?", [folder])
-        connection.execute("SET enable_progress_bar = false")
+        # In a notebook without widgets it is off, and even switching it off is refused.
+        setting = "SELECT current_setting('enable_progress_bar')"
+        if connection.execute(setting).fetchall()[0][0]:
+            connection.execute("SET enable_progress_bar = false")
         yield connection
 
 

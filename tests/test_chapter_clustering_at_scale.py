@@ -1,0 +1,160 @@
+"""The chapter on scale: every run, with other data and parameters, reads true."""
+
+import json
+import re
+
+import duckdb
+import nbformat
+import pandas as pd
+import pytest
+from chapter_runs import markdown_outputs, run_chapter
+
+from helpers.fixtures import ONE_CROWD, SHOPPERS, write_order_lines
+from helpers.measurement import write_measurements
+
+CHAPTER = "clustering_at_scale"
+FEW = {"n_customers": 3_000}
+
+
+def assert_page_agrees_with_exports(out):
+    """Check what has to hold for every run; return the page's sentences, segments and record."""
+    notebook = nbformat.read(out / f"{CHAPTER}.ipynb", as_version=4)
+    out = out / CHAPTER
+    tables = {"customer_clusters.parquet", "segments.csv", "decision_table.csv", "measurements.csv"}
+    assert {path.name for path in out.iterdir()} == {*tables, "cost.png", "run_record.json"}
+    text = "\n".join(markdown_outputs(notebook))
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
+    record = json.loads((out / "run_record.json").read_text())
+    segments = pd.read_csv(out / "segments.csv", index_col="segment")
+
+    customers = duckdb.read_parquet(str(out / "customer_clusters.parquet")).df()
+    assert len(customers) == customers["customer_id"].nunique() == record["metrics"]["customers"]
+    counts = customers["segment"].value_counts()
+    assert counts.to_dict() == segments["customers"].to_dict()
+    assert len(segments) == record["decisions"]["n_clusters"]
+    assert f"**{record['metrics']['lines']:,} order lines**" in text
+    inertia = record["metrics"]["inertia"]
+    assert inertia["cells"] == pytest.approx(inertia["everybody"], rel=0.02)
+    return text, segments, record
+
+
+def test_with_its_defaults_the_cells_are_as_good_as_everybody(tmp_path, monkeypatch):
+    result = run_chapter(CHAPTER, tmp_path, monkeypatch)
+    assert result.exit_code == 0, result.output
+    text, segments, record = assert_page_agrees_with_exports(tmp_path)
+    assert set(segments.index) == set(SHOPPERS.index)
+    assert "**There is clear structure.**" in text
+    assert "the result is as good as k-means on everybody" in text
+    inertia = record["metrics"]["inertia"]
+    assert inertia["mini-batches, in file order"] > 1.5 * inertia["everybody"]
+    assert inertia["mini-batches, shuffled"] < 1.05 * inertia["everybody"]
+    assert record["inputs"]["orders"] == {"name": "generated"}
+
+
+def test_a_crowd_without_segments_is_called_one(tmp_path, monkeypatch):
+    shop = write_order_lines(tmp_path / "crowd", 3_000, segments=ONE_CROWD)
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, orders=shop, n_clusters=3)
+    assert result.exit_code == 0, result.output
+    text, _, record = assert_page_agrees_with_exports(tmp_path / "out")
+    assert "**There are no clear clusters:**" in text
+    assert "asks for K = 3" in text
+    assert record["inputs"]["orders"]["folder"] == "crowd"
+
+
+def own_lines(path, n_customers=900):
+    """Write order lines with text ids and names of their own."""
+    duckdb.sql(
+        f"SELECT 'K' || (i % {n_customers})::TEXT AS client, i AS receipt, 1 + i % 3 AS pieces, "  # noqa: S608
+        "TIMESTAMP '2024-01-01 23:59:00' + to_days(((i * 7919) % 330)::INTEGER) AS moment, "
+        "(5 + i % 90)::DECIMAL(9, 2) AS price FROM range(6000) AS t(i)"
+    ).write_parquet(str(path))
+    return path
+
+
+OWN = (
+    "{customer_id: client, order_id: receipt, order_date: moment, "
+    "quantity: pieces, unit_price: price}"
+)
+
+
+def test_a_file_of_your_own_with_other_names(tmp_path, monkeypatch):
+    own = own_lines(tmp_path / "mine.parquet")
+    options = {"orders": own, "columns": OWN, "n_clusters": 2, "snapshot": "2025-03-01"}
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
+    assert result.exit_code == 0, result.output
+    text, _, record = assert_page_agrees_with_exports(tmp_path / "out")
+    assert "**900 customers with sales**" in text
+    assert record["inputs"]["orders"]["file"] == "mine.parquet"
+    assert "generated" not in text
+
+
+def test_few_measurements_make_a_page_without_gaps(tmp_path, monkeypatch):
+    row = {"customers": 4, "inertia": 0.2, "segments": ["a"], "repeats": 1}
+    runs = [
+        {"way": way, "lines": lines, "seconds": lines / 1e6, "peak_mb": 300, **row}
+        for way in ("pandas", "DuckDB, cells")
+        for lines in (100, 200, 400)
+    ]
+    measured = {
+        "made": "2026-01-31",
+        "machine": {"processor": "abacus", "cores": 1, "memory_gb": 1, "system": "wood"},
+        "versions": {"python": "3"},
+        "runs": runs,
+        "skipped": {"Spark, cells": "There is no Java."},
+    }
+    write_measurements(tmp_path / "few.json", measured)
+    options = {"measurements": tmp_path / "few.json", **FEW}
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
+    assert result.exit_code == 0, result.output
+    text, _, _ = assert_page_agrees_with_exports(tmp_path / "out")
+    assert "Measured on 2026-01-31: abacus, 1 core, 1 GB, wood" in text
+    assert "Spark, cells: There is no Java." in text
+
+
+def damaged(tmp_path):
+    for name in ("april", "may", "june"):
+        own_lines(tmp_path / f"{name}.parquet")
+    content = (tmp_path / "may.parquet").read_bytes()
+    (tmp_path / "may.parquet").write_bytes(content[:4] + b"\xff" * 900 + content[904:])
+    return {"orders": tmp_path, "columns": OWN}
+
+
+def incomplete(tmp_path):
+    own_lines(tmp_path / "april.parquet")
+    duckdb.sql("SELECT 1 AS client, 2 AS receipt").write_parquet(str(tmp_path / "may.parquet"))
+    return {"orders": tmp_path, "columns": OWN}
+
+
+@pytest.mark.parametrize(
+    ("given", "fragment"),
+    [
+        (damaged, "may.parquet: cannot be read"),
+        (incomplete, "may.parquet: no column"),
+        (lambda folder: {"orders": own_lines(folder / "x.parquet")}, "no column customer_id"),
+        (
+            lambda folder: {"orders": own_lines(folder / "x.parquet", 400), "columns": OWN},
+            "For fewer than 500",
+        ),
+        (lambda _: {"orders": "generatd"}, "generated"),
+        (lambda _: {"n_customers": 1}, "n_customers is 1. Use a whole number from 2,000"),
+        (lambda _: {"n_clusters": 11}, "n_clusters is 11. Use 2 to 10"),
+        (lambda _: {"memory_limit": "lots"}, "memory_limit='lots' is no size"),
+        (lambda _: {"memory_limit": "1MB"}, "memory_limit='1MB' is too small"),
+        (lambda _: {"snapshot": "soon"}, "snapshot 'soon' is not a day"),
+        (lambda _: {"columns": "{revenue: x}"}, "Give orders a file or a folder"),
+        (
+            lambda folder: {"measurements": own_lines(folder / "x.parquet")},
+            "x.parquet: cannot be read",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_nothing_is_written(
+    tmp_path, monkeypatch, given, fragment
+):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    options = {**FEW, **given(folder)}
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
+    assert result.exit_code == 2, result.output
+    assert fragment in result.output
+    assert not (tmp_path / "out").exists()
