@@ -6,7 +6,6 @@ however many customers there are. Weighted k-means does the rest.
 
 import glob
 import tempfile
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,13 +164,8 @@ def rfm_table_lazy(orders, snapshot=None):
     if snapshot is None:
         last = lines.select(nw.col("order_date").max())
         dated = last.filter(~nw.col("order_date").is_null())
-        last = dated.select(_day_number("order_date").alias("day"))
-        # One number needs no Arrow, which engines would otherwise bring it in.
-        backend = "polars" if lines.implementation.is_polars() else "pandas"
-        with warnings.catch_warnings():
-            # PySpark warns of pandas 3 whatever it is asked for.
-            warnings.simplefilter("ignore", FutureWarning)
-            latest = last.collect(backend)["day"].to_list()
+        last = dated.select(_day_number("order_date"))
+        latest = [number for (number,) in _small_rows(last)]
         if not latest or pd.isna(latest[0]):
             raise InputError("There are no order dates, so recency has no day to count from.")
         day = int(latest[0]) + 1
@@ -192,6 +186,14 @@ def rfm_table_lazy(orders, snapshot=None):
     recency = (nw.lit(day) - _day_number("order_date")).alias("recency")
     frequency = nw.col("frequency").cast(nw.Int64)
     return customers.select("customer_id", recency, frequency, "monetary")
+
+
+def _small_rows(frame):
+    """Rows of a small result, without Arrow, which engines would otherwise bring it in."""
+    if frame.implementation.is_spark_like():
+        # By way of pandas, PySpark warns of pandas 3.
+        return [tuple(row) for row in frame.to_native().collect()]
+    return frame.collect("polars" if frame.implementation.is_polars() else "pandas").rows()
 
 
 def _day_number(column):
