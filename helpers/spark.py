@@ -74,6 +74,7 @@ def start_spark(folder, master="local[*]", memory="2g"):
     if reason:
         raise InputError(reason)
     _check_reachable(master)
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     folder = Path(folder).resolve()
@@ -96,16 +97,35 @@ def start_spark(folder, master="local[*]", memory="2g"):
     for name, value in settings.items():
         builder = builder.config(name, str(value))
     log = folder / "spark.log"
+    n_earlier = log.stat().st_size if log.exists() else 0
+    is_first = SparkContext._gateway is None
     try:
         # Java inherits the standard error of this process, and keeps it.
         with _standard_error_to(log):
             return builder.getOrCreate()
     except Exception as error:
-        lines = [*log.read_text(errors="replace").splitlines(), *str(error).splitlines()]
+        said = log.read_bytes()[n_earlier:].decode(errors="replace")
+        lines = [*said.splitlines(), *str(error).splitlines()]
+        # Not before: Java is asked for the words of its error.
+        if is_first:
+            _end_java()
         fault = next(
             (line for line in lines if "Exception: " in line or "Error: " in line), lines[-1]
         )
         raise InputError(f"Spark does not start with spark_master = {master!r}: {fault}") from None
+
+
+def _end_java():
+    """End the Java process, which would wait for another session until Python ends."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        # The end of what it reads is the sign for it to go.
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 def _host_and_port(master):
