@@ -24,7 +24,6 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import scale
 from helpers.fixtures import ONE_CROWD, SHOPPERS, ecommerce_customers, write_order_lines
-from helpers.inputs import read_orders
 from helpers.scale import (
     CELL_WIDTH,
     FEATURES,
@@ -100,18 +99,10 @@ def test_every_engine_gives_the_table_of_the_first_chapter(fixture_orders, engin
     assert_same_table(computed(fixture_orders, engine, snapshot), reference)
 
 
-@pytest.fixture(scope="module")
-def online_retail():
-    """Return the order lines of a real shop, or skip."""
-    if not ONLINE_RETAIL.exists():
-        pytest.skip("Online Retail is not on this machine")
-    orders = read_orders(ONLINE_RETAIL, columns=RETAIL_COLUMNS)
-    return orders.astype({"customer_id": object, "order_id": object})
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_gives_the_table_of_online_retail(online_retail, engine):
-    assert_same_table(computed(online_retail, engine), rfm_table(online_retail))
+    orders = online_retail.astype({"customer_id": object, "order_id": object})
+    assert_same_table(computed(orders, engine), rfm_table(online_retail))
 
 
 def orders_of(rows):
