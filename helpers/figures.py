@@ -386,7 +386,8 @@ def plot_scatter(points, clusters, labels):
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
     ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
-    _plain_logarithms(ax)
+    for axis in (ax.xaxis, ax.yaxis):
+        _plain_logarithms(axis)
     _legend_below(figure, ax)
     return figure
 
@@ -491,14 +492,15 @@ def plot_weighted_points(points, weights, labels, axes_labels):
             *points[mask].T, s=areas[mask], color=color, marker=marker, alpha=0.5, label=name
         )
     ax.set(xlabel=axes_labels[0], ylabel=axes_labels[1], xscale="log", yscale="log")
-    _plain_logarithms(ax)
+    for axis in (ax.xaxis, ax.yaxis):
+        _plain_logarithms(axis)
     _legend_below(figure, ax)
     return figure
 
 
-def plot_growth(runs, by, size, measures):
+def plot_growth(runs, by, size, costs, levels=None):
     """
-    How costs grow with size, on logarithmic axes: one panel a measure, one line a way.
+    What grows with size and what should not: one panel a measure, one marker a way.
 
     Parameters
     ----------
@@ -508,31 +510,52 @@ def plot_growth(runs, by, size, measures):
         Column with the name of the way; the order of appearance chooses colours and markers.
     size : str
         Column with the size, which is the label of the axis too.
-    measures : dict of str to str
-        Column -> label, a panel each.
+    costs : dict of str to str
+        Column -> label. Drawn on logarithmic axes, with the power of the size that fits best
+        where a way has three sizes or more; the legend tells the exponent.
+    levels : dict of str to str, optional
+        The same for what is no cost, such as quality: not logarithmic, without a fit.
 
     Returns
     -------
     Figure
     """
-    figure, axes = new_figure(3.4 * len(measures), len(measures), sharex=True, squeeze=False)
-    styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
-    for way, (color, marker) in zip(runs[by].unique(), styles, strict=False):
-        table = runs[runs[by] == way].sort_values(size)
-        for ax, column in zip(axes[:, 0], measures, strict=True):
-            ax.plot(table[size], table[column], color=color, marker=marker, label=way)
-    for ax, label in zip(axes[:, 0], measures.values(), strict=True):
-        ax.set(ylabel=label, xscale="log", yscale="log")
-        _plain_logarithms(ax)
-    axes[-1, 0].set_xlabel(size)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    measures = costs | (levels or {})
+    ways = runs[by].unique()
+    figure, axes = new_figure(
+        (2.9 + 0.14 * len(ways)) * len(measures), len(measures), squeeze=False
+    )
+    for ax, (column, label) in zip(axes[:, 0], measures.items(), strict=True):
+        styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
+        for way, (color, marker) in zip(ways, styles, strict=False):
+            table = runs[runs[by] == way].sort_values(size)
+            name, sizes, values = way, table[size].to_numpy(float), table[column].to_numpy(float)
+            if column in costs and len(np.unique(sizes)) > 2:
+                slope, offset = np.polyfit(np.log(sizes), np.log(values), 1)
+                ends = sizes[[0, -1]]
+                ax.plot(ends, np.exp(offset) * ends**slope, color=color, linewidth=1)
+                name = f"{way} (exponent {slope:.2f})"
+            ax.plot(sizes, values, marker, color=color, label=name)
+        ax.set(ylabel=label, xlabel=size, xscale="log")
+        _plain_logarithms(ax.xaxis)
+        if column in costs:
+            ax.set_yscale("log")
+            _plain_logarithms(ax.yaxis)
+        ax.legend(
+            loc="upper left", bbox_to_anchor=(-0.12, -0.22), frameon=False, ncols=2, fontsize=10
+        )
     return figure
 
 
-def _plain_logarithms(ax):
-    """Label logarithmic axes with numbers as people write them."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(numticks=7))
-        axis.set_major_formatter(EngFormatter(sep=" "))
-        axis.set_minor_locator(NullLocator())
+def _plain_logarithms(axis):
+    """Label a logarithmic axis with numbers as people write them."""
+    low, high = axis.get_view_interval()
+    # Decades alone would leave a short axis with a single number.
+    steps = (1.0, 2.0, 5.0) if high / low < 1_000 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    thousands = EngFormatter(sep=" ")
+    # Its "500 m" would be half of one.
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: thousands(value) if value >= 1 else f"{value:g}")
+    )
+    axis.set_minor_locator(NullLocator())

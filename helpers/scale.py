@@ -289,6 +289,55 @@ def parquet_files(path, columns=None, *, check_values=False):
     return files
 
 
+def scan_parquet(connection, files):
+    """
+    Order lines of many files as one relation, of which nothing is read yet.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    files : list of Path
+        From ``parquet_files``.
+
+    Returns
+    -------
+    duckdb.DuckDBPyRelation
+    """
+    # By name, so that a type holds the values of all files and not only of the first.
+    return connection.read_parquet([_literally(file) for file in files], union_by_name=True)
+
+
+def check_days(connection, snapshot):
+    """
+    Check that every customer has a recency, and none from after the snapshot.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        With the table "rfm", made by ``rfm_table_lazy``.
+    snapshot : str or None
+        As given to ``rfm_table_lazy``, for the message.
+
+    Raises
+    ------
+    InputError
+        If sales have no date, or one after the snapshot.
+    """
+    undated, lowest = connection.execute(
+        "SELECT count(*) - count(recency), min(recency) FROM rfm"
+    ).fetchall()[0]
+    if undated:
+        raise InputError(
+            f"{counted(undated, 'customer')} with sales but without any order_date. Fill in the "
+            "dates, or leave these lines out."
+        )
+    if lowest is not None and lowest < 0:
+        raise InputError(
+            f"snapshot {snapshot} is {counted(-lowest, 'day')} before the last sale. Use a later "
+            "day, or leave out the orders after it."
+        )
+
+
 @dataclass(frozen=True)
 class OutOfCoreClusters:
     """
@@ -419,10 +468,9 @@ def cluster_out_of_core(
         raise ValueError(f"route={route!r} is not one of {listed(ROUTES)}.")
     files = parquet_files(parquet, columns)
     with _engine(files, memory_limit) as connection:
-        # By name, so that a type holds the values of all files and not only of the first.
-        lines = connection.read_parquet([_literally(file) for file in files], union_by_name=True)
+        lines = scan_parquet(connection, files)
         rfm_table_lazy(order_lines(lines, columns), snapshot).to_native().to_table("rfm")
-        _check_days(connection, snapshot)
+        check_days(connection, snapshot)
         connection.execute(LOGARITHMS)
         judges = connection.execute(JUDGES).df()
         cells = _rows(connection, CELLS)
@@ -495,23 +543,6 @@ def _database(memory_limit):
         if connection.execute(setting).fetchall()[0][0]:
             connection.execute("SET enable_progress_bar = false")
         yield connection
-
-
-def _check_days(connection, snapshot):
-    """Raise if the table rfm lacks a recency, or has one from after the snapshot."""
-    undated, lowest = connection.execute(
-        "SELECT count(*) - count(recency), min(recency) FROM rfm"
-    ).fetchall()[0]
-    if undated:
-        raise InputError(
-            f"{counted(undated, 'customer')} with sales but without any order_date. Fill in the "
-            "dates, or leave these lines out."
-        )
-    if lowest is not None and lowest < 0:
-        raise InputError(
-            f"snapshot {snapshot} is {counted(-lowest, 'day')} before the last sale. Use a later "
-            "day, or leave out the orders after it."
-        )
 
 
 def _write_parquet(rows, path):

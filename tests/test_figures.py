@@ -12,11 +12,13 @@ from helpers.figures import (
     COLORS,
     MARKERS,
     plot_distributions,
+    plot_growth,
     plot_heatmap,
     plot_k_evidence,
     plot_projection,
     plot_scatter_3d,
     plot_shares,
+    plot_weighted_points,
     plot_with_control,
     use_course_style,
 )
@@ -315,6 +317,50 @@ def test_shares_are_pairs_of_bars_with_their_values():
     assert [bars[0].get_hatch() for bars in ax.containers] == ["", "//"]
     assert ax.get_xlim() == (0, 1)
     assert_frame_equal(shares, before)
+
+
+# plot_growth and plot_weighted_points
+
+
+def test_growth_tells_the_exponent_of_what_grows_as_a_power():
+    sizes = [1e6, 2e6, 8e6]
+    runs = pd.DataFrame(
+        {
+            "way": ["line"] * 3 + ["square"] * 3 + ["twice"] * 2,
+            "size": sizes + sizes + sizes[:2],
+            "seconds": [*sizes, *np.square(sizes), 5.0, 7.0],
+            "quality": 0.2,
+        }
+    )
+    before = runs.copy()
+    figure = plot_growth(runs, "way", "size", {"seconds": "s"}, {"quality": "q"})
+    seconds, quality = drawn(figure)
+    names = texts(seconds.get_legend().get_texts())
+    assert names == ["line (exponent 1.00)", "square (exponent 2.00)", "twice"]
+    assert texts(quality.get_legend().get_texts()) == ["line", "square", "twice"]
+    assert seconds.get_yscale() == "log"
+    assert quality.get_yscale() == "linear"
+    assert len(seconds.lines) == 3 + 2  # what was measured, and two fits
+    assert_frame_equal(runs, before)
+
+
+@pytest.mark.parametrize("reach", [30, 100_000])
+def test_a_logarithmic_axis_has_several_numbers_whatever_its_length(reach):
+    points = np.geomspace(1, reach, 8)
+    labels = pd.Categorical(["a"] * 8)
+    (ax,) = drawn(
+        plot_weighted_points(np.column_stack([points, points]), points, labels, ["x", "y"])
+    )
+    low, high = ax.get_xlim()
+    assert 3 <= sum(low <= place <= high for place in ax.get_xticks()) <= 9
+
+
+def test_a_point_that_stands_for_more_is_larger():
+    points = [[1, 1], [2, 2], [3, 3]]
+    labels = pd.Categorical(["a", "a", "b"])
+    (ax,) = drawn(plot_weighted_points(points, [1, 100, 4], labels, ["x", "y"]))
+    small, large = ax.collections[0].get_sizes()
+    assert small < ax.collections[1].get_sizes()[0] < large
 
 
 # Names from data
