@@ -14,6 +14,7 @@ Chapters
     ``spark`` speaks to Apache Spark, where it is installed.
 Measurement
     ``measurement`` says what the ways of the chapters on scale cost, in seconds and memory.
+    ``measurement`` measures what clustering at growing sizes costs.
 Course
     ``course`` runs the notebooks and builds the site; nothing imports it.
 """
