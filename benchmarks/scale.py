@@ -37,6 +37,8 @@ def compare(table):
     """Print the ratios of each size to what they are wanted to be."""
     for lines, rows in table.groupby("lines"):
         rows = rows.set_index("way")
+        if OURS not in rows.index:
+            continue
         ours = rows.loc[OURS]
         print(f"{lines:,} lines: {ours['seconds']:.2f} s, {ours['peak_mb']:,} MB by {OURS}")
         for way, row in rows.drop(OURS).iterrows():
