@@ -1,7 +1,7 @@
 """Time ways from order lines to named clusters side by side, and renew what the chapters show.
 
-Every run is a process of its own; a row is the median of three, or of as many as start within a
-minute. The file of the chapters is replaced at the end, whole: it holds what this run measured, on
+Every run is a process of its own; a row is the median of three, or of as many as start within two
+minutes. The file of the chapters is replaced at the end, whole: it holds what this run measured, on
 this machine, today. By default that is up to 10 million order lines; ``--full`` adds 25 and 50
 million, which with Spark takes some half an hour.
 """
@@ -52,7 +52,7 @@ def compare(table):
 
 def growth(table):
     """Print how the time of each way grows with the order lines."""
-    print("Time grows as order lines to the power of (wanted of ours: close to 1)")
+    print("Time grows as order lines to the power of (wanted of ours: 1 at most)")
     for way, rows in table.groupby("way", sort=False):
         if len(rows) > 1:
             exponent = np.polyfit(np.log(rows["lines"]), np.log(rows["seconds"]), 1)[0]
@@ -76,7 +76,7 @@ def main():
     sizes = {round(lines * MILLION) for lines in (*asked.lines, *(LARGE if asked.full else ()))}
     print("From a folder of Parquet files to five named clusters")
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(sizes, folder, progress=show)
+        measured = measure(sizes, folder, enough_seconds=120, progress=show)
     for way, reason in measured["skipped"].items():
         print(f"  {way}: {reason}")
     table = pd.DataFrame(measured["runs"])
