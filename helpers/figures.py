@@ -378,10 +378,7 @@ def plot_scatter(points, clusters, labels):
     -------
     Figure
     """
-    points = np.asarray(points, dtype=float)
-    # A logarithm has no place for zeros; they stand below the smallest value there is.
-    smallest = np.where(points > 0, points, np.inf).min(axis=0, initial=1e300)
-    points = np.maximum(points, smallest / 3)
+    points = _above_zero(points)
     figure, ax = new_figure(5.6)
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
@@ -472,7 +469,7 @@ def plot_weighted_points(points, weights, labels, axes_labels):
     Parameters
     ----------
     points : array of shape (n_points, 2)
-        Above 0.
+        From 0 up; zeros are drawn below the smallest other value.
     weights : array of shape (n_points,)
         The area of a dot grows with its square root, or one point would hide the others.
     labels : Categorical of shape (n_points,)
@@ -484,7 +481,7 @@ def plot_weighted_points(points, weights, labels, axes_labels):
     -------
     Figure
     """
-    points, weights = np.asarray(points), np.asarray(weights, dtype=float)
+    points, weights = _above_zero(points), np.asarray(weights, dtype=float)
     areas = 3 + 60 * np.sqrt(weights / weights.max())
     figure, ax = new_figure(5.6)
     for name, color, marker, mask in _styles(labels):
@@ -507,7 +504,8 @@ def plot_growth(runs, by, size, costs, levels=None):
     runs : DataFrame
         One row a run.
     by : str
-        Column with the name of the way; the order of appearance chooses colours and markers.
+        Column with the name of the way. Their order chooses colours and markers: that of the
+        categories if it is categorical, else that of appearance.
     size : str
         Column with the size, which is the label of the axis too.
     costs : dict of str to str
@@ -521,20 +519,23 @@ def plot_growth(runs, by, size, costs, levels=None):
     Figure
     """
     measures = costs | (levels or {})
-    ways = runs[by].unique()
+    known = runs[by].cat.categories if runs[by].dtype == "category" else runs[by].unique()
+    styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
+    looks = dict(zip(known, styles, strict=False))
+    ways = [way for way in known if (runs[by] == way).any()]
     figure, axes = new_figure(
         (2.9 + 0.14 * len(ways)) * len(measures), len(measures), squeeze=False
     )
     for ax, (column, label) in zip(axes[:, 0], measures.items(), strict=True):
-        styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
-        for way, (color, marker) in zip(ways, styles, strict=False):
+        for way in ways:
+            color, marker = looks[way]
             table = runs[runs[by] == way].sort_values(size)
             name, sizes, values = way, table[size].to_numpy(float), table[column].to_numpy(float)
             if column in costs and len(np.unique(sizes)) > 2:
                 slope, offset = np.polyfit(np.log(sizes), np.log(values), 1)
                 ends = sizes[[0, -1]]
                 ax.plot(ends, np.exp(offset) * ends**slope, color=color, linewidth=1)
-                name = f"{way} (exponent {slope:.2f})"
+                name = f"{way} (exponent {round(slope, 2) + 0.0:.2f})"
             ax.plot(sizes, values, marker, color=color, label=name)
         ax.set(ylabel=label, xlabel=size, xscale="log")
         _plain_logarithms(ax.xaxis)
@@ -545,6 +546,13 @@ def plot_growth(runs, by, size, costs, levels=None):
             loc="upper left", bbox_to_anchor=(-0.12, -0.22), frameon=False, ncols=2, fontsize=10
         )
     return figure
+
+
+def _above_zero(points):
+    """Points for logarithmic axes: these have no place for zeros, which are put below the rest."""
+    points = np.asarray(points, dtype=float)
+    smallest = np.where(points > 0, points, np.inf).min(axis=0, initial=1e300)
+    return np.maximum(points, smallest / 3)
 
 
 def _plain_logarithms(axis):

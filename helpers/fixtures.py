@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from helpers.engine import connect
 from helpers.files import replacing, write_text
 from helpers.text import InputError
 
@@ -344,7 +345,7 @@ def write_order_lines(
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename: whole, or not there.
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".") as temporary:
-        with duckdb.connect() as connection:
+        with connect() as connection:
             shoppers = segments.reset_index(names="segment").assign(
                 upper=segments["share"].cumsum().to_numpy().clip(max=1)
             )

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pydantic
+from scipy.optimize import nnls
 from scipy.spatial import KDTree
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
@@ -527,3 +528,44 @@ def read_measurements(path):
             f"{path.name}: not a recorded measurement ({'; '.join(faults[:3])}). {again}"
         ) from None
     return measured.model_dump(mode="json", exclude_none=True)
+
+
+def fit_costs(runs):
+    """
+    What each way costs to begin with, and for each million order lines more.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        "way", "lines", "seconds" and "peak_mb", as in what ``measure`` returns.
+
+    Returns
+    -------
+    DataFrame, one row a way with three sizes or more
+        "seconds to begin with", "seconds a million lines", "MB to begin with" and "MB a million
+        lines": the straight line, nowhere falling, that misses by the smallest percentages
+        [1]_. "exponent of time": of the power of the lines that fits best. "largest": order lines.
+
+    References
+    ----------
+    .. [1] ``scipy.optimize.nnls``, least squares without negative coefficients.
+    """
+    rows = {}
+    for way, table in runs.groupby("way", sort=False):
+        if table["lines"].nunique() < 3:
+            continue
+        millions = table["lines"].to_numpy(float) / 1e6
+        row = {}
+        for name, column in {"seconds": "seconds", "MB": "peak_mb"}.items():
+            costs = table[column].to_numpy(float)
+            # Divided by the costs, a tenth too much counts the same for every size.
+            lines = np.column_stack([np.ones_like(millions), millions]) / costs[:, np.newaxis]
+            begin, more = nnls(lines, np.ones_like(costs))[0]
+            row |= {f"{name} to begin with": begin, f"{name} a million lines": more}
+        power = np.polyfit(np.log(millions), np.log(table["seconds"]), 1)[0]
+        rows[way] = row | {"exponent of time": power, "largest": table["lines"].max()}
+    columns = [
+        *("seconds to begin with", "seconds a million lines", "MB to begin with"),
+        *("MB a million lines", "exponent of time", "largest"),
+    ]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

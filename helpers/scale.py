@@ -19,6 +19,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from helpers.engine import connect
 from helpers.files import replacing, visible_files
 from helpers.text import InputError, counted, listed, nearest
 
@@ -284,7 +285,7 @@ def parquet_files(path, columns=None, *, check_values=False):
                     f"{wanted}."
                 )
     if check_values:
-        with duckdb.connect() as connection:
+        with connect() as connection:
             _read_values(connection, files)
     return files
 
@@ -338,6 +339,34 @@ def check_days(connection, snapshot):
         )
 
 
+@contextmanager
+def plain_errors(files, memory_limit=None):
+    """
+    Say in words what DuckDB cannot do: an ``InputError`` with the file, the disk or the limit.
+
+    Parameters
+    ----------
+    files : list of Path
+        From ``parquet_files``; if one of them is the reason, the message names it.
+    memory_limit : str or None, default=None
+        As given to ``helpers.engine.connect``, for the message.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        if _is_full(error):
+            raise InputError(
+                f"The disk of {tempfile.gettempdir()} is full ({reason}). What does not fit into "
+                "memory goes there: make room, or set the environment variable TMPDIR to a folder "
+                "on a larger disk."
+            ) from None
+        if isinstance(error, duckdb.OutOfMemoryException):
+            what = f"memory_limit={memory_limit!r}" if memory_limit else "The memory"
+            raise InputError(f"{what} is too small ({reason}).") from None
+        raise _blame(files, reason) from None
+
+
 @dataclass(frozen=True)
 class OutOfCoreClusters:
     """
@@ -365,9 +394,9 @@ class OutOfCoreClusters:
     inertia: float
 
 
-def holdout_inertia(centers, customers):
+def holdout_distances(centers, customers):
     """
-    Mean squared distance of customers to the nearest centre, in standardised logarithms.
+    Squared distance of each customer to the nearest centre, in standardised logarithms.
 
     Parameters
     ----------
@@ -377,13 +406,30 @@ def holdout_inertia(centers, customers):
 
     Returns
     -------
-    float
-        3 means no better than one cluster.
+    array of shape (n_customers,)
+        Two sets of centres are compared by the differences, customer by customer: these vary much
+        less than the distances themselves.
     """
     points = np.log1p(customers[FEATURES].to_numpy(float))
     mean, deviation = points.mean(axis=0), _never_zero(points.std(axis=0))
     places = (np.log1p(centers[FEATURES].to_numpy(float)) - mean) / deviation
-    return float(np.mean(KDTree(places).query((points - mean) / deviation)[0] ** 2))
+    return KDTree(places).query((points - mean) / deviation)[0] ** 2
+
+
+def holdout_inertia(centers, customers):
+    """
+    Mean of ``holdout_distances``: 0 is perfect, and one cluster for all has 3.
+
+    Parameters
+    ----------
+    centers, customers : DataFrame
+        As for ``holdout_distances``.
+
+    Returns
+    -------
+    float
+    """
+    return float(holdout_distances(centers, customers).mean())
 
 
 def cluster_cells(cells, n_clusters, *, random_state=42):
@@ -441,7 +487,8 @@ def cluster_out_of_core(
         Count first, cluster after; or mini-batches of customers; or, to compare with, k-means on
         all customers in memory.
     shuffle : bool, default=True
-        Whether the batches come in random order, or by recency as a log file would have them.
+        Whether the batches come in random order, or sorted by the day of the last order, the
+        oldest first.
     batch_size : int, default=50_000
         Customers of a batch.
     snapshot : str (YYYY-MM-DD) or None, default=None
@@ -467,7 +514,11 @@ def cluster_out_of_core(
     if route not in ROUTES:
         raise ValueError(f"route={route!r} is not one of {listed(ROUTES)}.")
     files = parquet_files(parquet, columns)
-    with _engine(files, memory_limit) as connection:
+    with (
+        plain_errors(files, memory_limit),
+        tempfile.TemporaryDirectory() as folder,
+        connect(folder, memory_limit) as connection,
+    ):
         lines = scan_parquet(connection, files)
         rfm_table_lazy(order_lines(lines, columns), snapshot).to_native().to_table("rfm")
         check_days(connection, snapshot)
@@ -503,46 +554,6 @@ def cluster_out_of_core(
 
 
 _EVERYBODY = "SELECT r, f, m, 1.0 FROM logarithms WHERE NOT held_out ORDER BY lot"
-
-
-@contextmanager
-def _engine(files, memory_limit):
-    """Yield a DuckDB connection that keeps to its memory, and says in words what it cannot do."""
-    try:
-        with _database(memory_limit) as connection:
-            yield connection
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        if _is_full(error):
-            raise InputError(
-                f"The disk of {tempfile.gettempdir()} is full ({reason}). What does not fit into "
-                "memory goes there: make room, or set the environment variable TMPDIR to a folder "
-                "on a larger disk."
-            ) from None
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise InputError(f"memory_limit={memory_limit!r} is too small ({reason}).") from None
-        raise _blame(files, reason) from None
-
-
-@contextmanager
-def _database(memory_limit):
-    """Yield a DuckDB connection with its own folder on disk, which goes with it."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        duckdb.connect(str(Path(folder, "work.duckdb"))) as connection,
-    ):
-        try:
-            connection.execute("SET memory_limit = ?", [memory_limit])
-        except duckdb.Error:
-            raise InputError(
-                f"memory_limit={memory_limit!r} is no size. Write it like 500MB or 2GB."
-            ) from None
-        connection.execute("SET temp_directory = ?", [folder])
-        # In a notebook without widgets it is off, and even switching it off is refused.
-        setting = "SELECT current_setting('enable_progress_bar')"
-        if connection.execute(setting).fetchall()[0][0]:
-            connection.execute("SET enable_progress_bar = false")
-        yield connection
 
 
 def _write_parquet(rows, path):
@@ -602,7 +613,7 @@ def _fit_kmeans(points, weights, scaler, n_clusters, random_state):
 
 def _fit_batches(connection, n_clusters, scaler, shuffle, batch_size, random_state):
     """Centres of mini-batch k-means, with one batch of customers in memory at a time."""
-    order = "lot" if shuffle else "recency, lot"
+    order = "lot" if shuffle else "recency DESC, lot"
     rows = connection.execute(
         f"SELECT r, f, m FROM logarithms WHERE NOT held_out ORDER BY {order}"  # noqa: S608
     )
@@ -677,7 +688,7 @@ def _unreadable(file, error):
 def _blame(files, reason):
     """Return an error that names the file that cannot be read, if it is one."""
     # Some errors leave a database unusable, so this is another one.
-    with duckdb.connect() as connection:
+    with connect() as connection:
         try:
             _read_values(connection, files)
         except InputError as found:

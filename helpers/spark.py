@@ -34,7 +34,7 @@ def why_absent():
         return "PySpark is not installed: run `make spark`, or `pip install pyspark`."
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
-    where = f"in JAVA_HOME, {home}" if home else "on the PATH"
+    where = "in JAVA_HOME" if home else "on the PATH"
     get = f"Install Java {JAVA} or later (Debian and Ubuntu: apt install openjdk-17-jre-headless)."
     if java is None:
         return f"There is no Java {where}, and Spark runs on it. {get}"

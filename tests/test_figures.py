@@ -344,6 +344,15 @@ def test_growth_tells_the_exponent_of_what_grows_as_a_power():
     assert_frame_equal(runs, before)
 
 
+def test_a_way_keeps_its_colour_when_others_are_left_out():
+    runs = pd.DataFrame({"way": ["a", "b"], "size": [1.0, 2.0], "seconds": [1.0, 2.0]})
+    runs["way"] = pd.Categorical(runs["way"])
+    (both,) = drawn(plot_growth(runs, "way", "size", {"seconds": "s"}))
+    (alone,) = drawn(plot_growth(runs[1:], "way", "size", {"seconds": "s"}))
+    assert [line.get_label() for line in alone.lines] == ["b"]
+    assert alone.lines[0].get_color() == both.lines[1].get_color() != both.lines[0].get_color()
+
+
 @pytest.mark.parametrize("reach", [30, 100_000])
 def test_a_logarithmic_axis_has_several_numbers_whatever_its_length(reach):
     points = np.geomspace(1, reach, 8)
@@ -356,11 +365,12 @@ def test_a_logarithmic_axis_has_several_numbers_whatever_its_length(reach):
 
 
 def test_a_point_that_stands_for_more_is_larger():
-    points = [[1, 1], [2, 2], [3, 3]]
+    points = [[0, 1], [2, 2], [3, 3]]
     labels = pd.Categorical(["a", "a", "b"])
     (ax,) = drawn(plot_weighted_points(points, [1, 100, 4], labels, ["x", "y"]))
     small, large = ax.collections[0].get_sizes()
     assert small < ax.collections[1].get_sizes()[0] < large
+    assert (ax.collections[0].get_offsets() > 0).all()
 
 
 # Names from data

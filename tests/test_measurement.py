@@ -11,12 +11,14 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.fixtures import write_order_lines
 from helpers.measurement import (
     SPARK_WAYS,
     WAYS,
+    fit_costs,
     measure,
     read_measurements,
     write_measurements,
@@ -357,3 +359,24 @@ def test_spark_finds_what_we_find(tmp_path, inertias):
         assert row["start_seconds"] > 0
         # Java is not in the process that is measured, but started by it.
         assert row["peak_mb"] > 400
+
+
+def test_costs_are_told_apart_into_a_beginning_and_what_each_line_adds():
+    lines = [1_000_000, 5_000_000, 20_000_000]
+    runs = pd.DataFrame(
+        {
+            "way": ["steady"] * 3 + ["growing"] * 3 + ["short"] * 2,
+            "lines": lines + lines + lines[:2],
+            "seconds": [4.0, 12.0, 42.0, 1.0, 5.0, 20.0, 1.0, 2.0],
+            "peak_mb": [300, 300, 300, 250, 450, 1200, 1, 2],
+        }
+    )
+    fits = fit_costs(runs)
+    assert fits.index.tolist() == ["steady", "growing"]
+    expected = {"seconds to begin with": 2, "seconds a million lines": 2, "MB to begin with": 300}
+    assert fits.loc["steady", [*expected]].to_dict() == pytest.approx(expected)
+    assert fits.loc["steady", "MB a million lines"] == pytest.approx(0, abs=1e-9)
+    assert fits.loc["growing", "MB a million lines"] == pytest.approx(50)
+    assert fits.loc["growing", "exponent of time"] == pytest.approx(1)
+    assert fits["largest"].tolist() == [20_000_000] * 2
+    assert fit_costs(runs[runs["way"] == "short"]).empty

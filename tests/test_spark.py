@@ -58,7 +58,7 @@ def test_java_is_missed_on_the_path_and_in_its_home(monkeypatch, tmp_path):
     # A wrong home is what Spark would follow, whatever is on the path.
     monkeypatch.setenv("PATH", str(java_of(tmp_path / "path", "17.0.15")))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "gone"))
-    assert why_absent().startswith(f"There is no Java in JAVA_HOME, {tmp_path}/gone, and Spark")
+    assert why_absent().startswith("There is no Java in JAVA_HOME, and Spark")
     with pytest.raises(InputError, match="There is no Java in JAVA_HOME"):
         start_spark(tmp_path)
 
