@@ -555,7 +555,7 @@ def fit_costs(runs):
         if table["lines"].nunique() < 3:
             continue
         millions = table["lines"].to_numpy(float) / 1e6
-        row = {}
+        row: dict[str, float] = {}
         for name, column in {"seconds": "seconds", "MB": "peak_mb"}.items():
             costs = table[column].to_numpy(float)
             # Divided by the costs, a tenth too much counts the same for every size.
