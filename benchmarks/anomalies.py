@@ -7,8 +7,6 @@ side takes some 5 GB; ``--cluster-flows 20000`` is content with a quarter.
 """
 
 import argparse
-import resource
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from helpers.anomalies import DensityDetector, alerts, flow_features
 from helpers.density import NOISE, DensityGraph
 from helpers.fixtures import ATTACKS, network_traffic
+from helpers.measurement import own_peak
 
 EPS, MIN_SAMPLES = 0.5, 10  # as in the source tutorial
 NUMBERS = ["bytes_sent", "bytes_received", "packets_sent", "packets_received", "duration"]
@@ -34,12 +33,6 @@ def in_a_process(function, *arguments):
     """Return what a function returns when a new process calls it."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def peak():
-    """Return the most memory that this process ever held, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def tutorial_features(n_flows):
@@ -77,9 +70,9 @@ def by_nearest_neighbors(X):
 def cluster(method, n_flows):
     """Return seconds, bytes above those of imports and data, core rows and noise."""
     X = tutorial_features(n_flows)
-    before, start = peak(), time.perf_counter()
+    before, start = own_peak(), time.perf_counter()
     core, noise = method(X)
-    return time.perf_counter() - start, peak() - before, core, noise
+    return time.perf_counter() - start, own_peak() - before, core, noise
 
 
 def benchmark_clusters(n_flows):
@@ -113,7 +106,7 @@ def find_anomalies(path):
     times.append(time.perf_counter())
     found = alerts(flows, detector)
     times.append(time.perf_counter())
-    return np.diff(times), peak(), len(flows), len(found)
+    return np.diff(times), own_peak(), len(flows), len(found)
 
 
 def benchmark_pipeline(n_flows):

@@ -9,8 +9,6 @@ once, and takes some four minutes on 12 megapixels; ``--plain-megapixels 0`` lea
 import argparse
 import io
 import math
-import resource
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,6 +18,7 @@ from PIL import Image, features
 from sklearn.cluster import KMeans
 
 from helpers.inputs import read_image
+from helpers.measurement import own_peak
 from helpers.quantization import PaletteQuantizer, encode_png, errors
 
 N_COLORS = (8, 16, 32, 64)
@@ -40,12 +39,6 @@ def in_a_process(function, *arguments):
     """Return what a function returns when a new process calls it."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def peak():
-    """Return the most memory that this process ever held, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def enlarged(megapixels):
@@ -117,7 +110,7 @@ def fit_and_transform(megapixels):
     image = enlarged(megapixels)
     quantizer = PaletteQuantizer(MANY)
     took, _ = seconds(quantizer.fit_transform, image)
-    return took, peak(), quantizer.n_distinct_
+    return took, own_peak(), quantizer.n_distinct_
 
 
 def benchmark_growth(sizes):

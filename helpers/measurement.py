@@ -409,7 +409,7 @@ def _call(answers, folder, function, arguments):
         result, fault = None, str(error)
     except Exception as error:
         result, fault = None, f"{type(error).__name__}: {error}".splitlines()[0]
-    answers.send((result, fault, _own_peak()))
+    answers.send((result, fault, own_peak()))
 
 
 def _resident(process):
@@ -420,8 +420,16 @@ def _resident(process):
         return 0
 
 
-def _own_peak():
-    """Bytes of this process at most; 0 where the system does not tell."""
+def own_peak():
+    """
+    Most memory that this process ever held.
+
+    Returns
+    -------
+    int
+        Bytes; 0 where the system does not tell. On Linux VmHWM and not ru_maxrss, which a new
+        process inherits from the one that started it.
+    """
     status = Path("/proc/self/status")
     if status.exists() and (highest := re.search(r"VmHWM:\s+(\d+)", status.read_text())):
         return int(highest[1]) * 1024
