@@ -1,4 +1,4 @@
-"""DuckDB, the engine inside Python: connections that keep to their memory and say nothing."""
+"""DuckDB, the engine inside Python: connections that keep to their memory, and a full disk."""
 
 from pathlib import Path
 
@@ -44,3 +44,19 @@ def connect(folder=None, memory_limit=None):
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def is_full(error):
+    """
+    Whether nothing more could be written: by the operating system's word or DuckDB's own.
+
+    Parameters
+    ----------
+    error : Exception
+
+    Returns
+    -------
+    bool
+    """
+    reasons = ("No space left", "File too large", "quota exceeded", "max_temp_directory_size")
+    return any(reason in str(error) for reason in reasons)

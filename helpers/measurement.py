@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers.files import write_text
 from helpers.fixtures import write_order_lines
+from helpers.order_lines import rfm_table_lazy, standard_columns
 from helpers.scale import (
     CELLS,
     FEATURES,
@@ -39,8 +40,6 @@ from helpers.scale import (
     cluster_cells,
     cluster_out_of_core,
     holdout_inertia,
-    order_lines,
-    rfm_table_lazy,
 )
 from helpers.segmentation import name_profiles, rfm_table
 from helpers.spark import start_spark, why_absent
@@ -209,7 +208,7 @@ def _spark_judges(parquet, spark):
     """Customers held out; the view ``logarithms`` is there afterwards."""
     lines = spark.read.parquet(str(parquet))
     # Kept, because two or more queries follow, and each would read all order lines again.
-    rfm_table_lazy(order_lines(lines)).to_native().cache().createOrReplaceTempView("rfm")
+    rfm_table_lazy(standard_columns(lines)).to_native().cache().createOrReplaceTempView("rfm")
     spark.sql(LOGARITHMS)
     return pd.DataFrame(spark.sql(JUDGES).collect(), columns=FEATURES)
 

@@ -14,7 +14,8 @@ import pytest
 
 from helpers import spark as spark_module
 from helpers.fixtures import write_order_lines
-from helpers.scale import CELLS, JUDGES, LOGARITHMS, cluster_cells, order_lines, rfm_table_lazy
+from helpers.order_lines import rfm_table_lazy, standard_columns
+from helpers.scale import CELLS, JUDGES, LOGARITHMS, cluster_cells
 from helpers.segmentation import rfm_table
 from helpers.spark import N_PARTITIONS, start_spark, why_absent
 from helpers.text import InputError
@@ -182,7 +183,7 @@ import json, sys
 
 from pyspark.sql.functions import spark_partition_id
 
-from helpers.scale import rfm_table_lazy
+from helpers.order_lines import rfm_table_lazy
 from helpers.spark import start_spark
 
 spark = start_spark(sys.argv[1], "local[1]", memory="512m")
@@ -308,12 +309,12 @@ def test_the_queries_say_the_same_to_both_engines(spark, order_files, tmp_path, 
     lines.query("lines", f"SELECT {named} FROM lines").write_parquet(str(path))  # noqa: S608
     held_out = "SELECT customer_id FROM logarithms WHERE held_out ORDER BY lot"
 
-    frame = rfm_table_lazy(order_lines(spark.read.parquet(str(path)))).to_native()
+    frame = rfm_table_lazy(standard_columns(spark.read.parquet(str(path)))).to_native()
     frame.createOrReplaceTempView("rfm")
     spark.sql(LOGARITHMS)
     by_spark = [spark.sql(query).collect() for query in (held_out, JUDGES, CELLS)]
     with duckdb.connect() as connection:
-        table = rfm_table_lazy(order_lines(connection.read_parquet(str(path)))).to_native()
+        table = rfm_table_lazy(standard_columns(connection.read_parquet(str(path)))).to_native()
         table.to_table("rfm")
         connection.execute(LOGARITHMS)
         by_duckdb = [connection.execute(query).fetchall() for query in (held_out, JUDGES, CELLS)]
@@ -336,4 +337,4 @@ def test_a_damaged_file_among_many_is_named_by_spark_too(spark, tmp_path):
     damaged.write_bytes(content)
     lines = spark.read.parquet(str(shop))
     with pytest.raises(Exception, match=rf"month=6/{damaged.name}"):
-        rfm_table_lazy(order_lines(lines), "2025-01-01").to_native().collect()
+        rfm_table_lazy(standard_columns(lines), "2025-01-01").to_native().collect()
