@@ -323,6 +323,100 @@ def plot_shares(shares, label):
     return figure
 
 
+def plot_evidence(strength):
+    """
+    How strong each piece of evidence is, as a multiple of what it takes to count.
+
+    Parameters
+    ----------
+    strength : Series
+        One number of 0 or more a test, indexed by its name; above 1 it counts.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, ax = new_figure(1.4 + 0.42 * len(strength))
+    names = [str(name) for name in strength.index]
+    longest = max(1.6, 1.25 * float(strength.max()))
+    bars = ax.barh(names, strength, 0.6, color=COLORS[0], edgecolor="white")
+    for bar, value in zip(bars, strength, strict=True):
+        bar.set_hatch("//" if value > 1 else "")
+    labels = [f"{value:.1f}{' counts' if value > 1 else ''}" for value in strength]
+    ax.bar_label(bars, labels=labels, padding=3)
+    ax.axvline(1, color=ACCENT, linestyle="--")
+    ax.invert_yaxis()
+    ax.set(xlabel="multiple of what it takes to count", xlim=(0, longest))
+    return figure
+
+
+def plot_bins(distributions):
+    """
+    Shares of the bins of each feature, in two tables side by side.
+
+    Parameters
+    ----------
+    distributions : dict of str to DataFrame
+        Feature -> one row a bin: "from", "to" (its limits), then two columns of shares.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = new_figure(2.6 * len(distributions), len(distributions), squeeze=False)
+    for ax, (feature, table) in zip(axes[:, 0], distributions.items(), strict=True):
+        places = np.arange(len(table))
+        for offset, column, color, hatch in zip(
+            (-0.2, 0.2), table.columns[2:], COLORS[:2], ("", "//"), strict=True
+        ):
+            bars = ax.bar(
+                places + offset, table[column], 0.38, color=color, hatch=hatch, edgecolor="white"
+            )
+            bars.set_label(column)
+        ax.set_xticks(places, [f"to {value:,.3g}" for value in table["to"]])
+        # One label below the other would be, on a phone, one over the other.
+        ax.tick_params(axis="x", rotation=45)
+        ax.set(title=feature, ylabel="share")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_over_time(table, label, limit=None, as_percent=True):
+    """
+    Values of several periods, one line a column.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_periods, n_lines)
+        Indexed by the names of the periods.
+    label : str
+        Axis label.
+    limit : float, optional
+        A value to mark with a line.
+    as_percent : bool, default=True
+        Whether the values are shares, to be written as percentages.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, ax = new_figure(3.6 + 0.25 * np.ceil(len(table.columns) / 3))
+    periods = [str(period) for period in table.index]
+    styles = zip(itertools.cycle(MARKERS), itertools.cycle(COLORS), strict=False)
+    for name, (marker, color) in zip(table, styles, strict=False):
+        ax.plot(periods, table[name], marker=marker, color=color, linewidth=2, label=str(name))
+    if limit is not None:
+        ax.axhline(limit, color=ACCENT, linestyle="--", label="what it takes to count")
+    ax.set(ylabel=label, ylim=(0, None))
+    ax.tick_params(axis="x", rotation=45)
+    if as_percent:
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
 def plot_k_distances(curve, eps, min_samples):
     """
     The k-distances of all rows, ascending, and where ``eps`` cuts them.

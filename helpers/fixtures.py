@@ -73,6 +73,33 @@ ATTACKS = pd.DataFrame(
     index=["label", "number", *_FLOW_COLUMNS[1:], "source", "start", "end"],
 ).T
 
+# Per kind of customer of a shop that goes on for long: customers at any time; mean days between
+# two orders; how regular they are (shape of a gamma distribution: 1 is pure chance); mean days
+# until somebody else takes the customer's place, 0 for one who comes only once; median spend on
+# an order.
+STEADY_SHOP = pd.DataFrame(
+    {
+        "regular": (120, 9, 4, 500, 60.0),
+        "occasional": (170, 32, 3, 700, 45.0),
+        "large baskets": (80, 40, 3, 700, 420.0),
+        "passing by": (240, 90, 1, 0, 25.0),
+    },
+    index=["customers", "gap", "regularity", "stays", "basket"],
+).T
+
+# The same shop once resellers have found it.
+CHANGED_SHOP = pd.concat(
+    [
+        STEADY_SHOP,
+        pd.DataFrame(
+            {"reseller": (60, 5, 6, 500, 1_500.0)},
+            index=STEADY_SHOP.columns,
+        ).T,
+    ]
+)
+
+HISTORY_START, CHANGE_DAY = pd.Timestamp("2023-10-03"), pd.Timestamp("2024-07-01")
+
 # The colours of the flat graphic. The mark is for what must not be overlooked.
 PAINTS = {
     "paper": (255, 255, 255),
@@ -183,6 +210,103 @@ def _add_everyday_faults(lines, rng):
     everything = everything.sort_values(["last_purchase_date", "order_id"], kind="stable")
     dates = everything["last_purchase_date"].dt.strftime("%Y-%m-%d")
     return everything.assign(last_purchase_date=dates).reset_index(drop=True)
+
+
+def order_history(kinds=STEADY_SHOP, changed=None, *, random_state=2024):
+    """
+    Order lines of fifteen months of a shop where nothing changes but what is asked to.
+
+    Customers come, order, leave and are replaced by others of their kind, so that any 90 days look
+    like any other, but for chance: the truth for whoever looks for change.
+
+    Parameters
+    ----------
+    kinds : DataFrame, default=STEADY_SHOP
+        One row a kind of customer: "customers" (at any time), "gap" (mean days between orders),
+        "regularity" (1 is pure chance, more is more regular), "stays" (mean days; 0 for customers
+        who come once), "basket" (median spend).
+    changed : DataFrame, optional
+        The kinds from 1 July 2024 on. Customers of a kind that both have go on.
+    random_state : int, default=2024
+        Seed; the same seed gives the same rows.
+
+    Returns
+    -------
+    orders : DataFrame
+        One row an order, 2023-10-03 to 2024-12-31, 90 days and twelve months: "customer_id",
+        "order_id", "order_date" (text, YYYY-MM-DD), "revenue". As in ``ecommerce_customers`` a few
+        lines are returns, free, doubled or without a customer.
+    truth : Series
+        Kind of each customer, indexed by customer_id.
+    """
+    rng = np.random.default_rng(random_state)
+    changed = kinds if changed is None else changed
+    end = (LAST_DAY - HISTORY_START).days + 1
+    change = (CHANGE_DAY - HISTORY_START).days
+    parts = []
+    for name in kinds.index.union(changed.index, sort=False):
+        before, after = (
+            table.loc[name] if name in table.index else None for table in (kinds, changed)
+        )
+        same = before is not None and before.equals(after)
+        epochs = [(before, 0, end)] if same else [(before, 0, change), (after, change, end)]
+        parts.append(_orders_of(name, epochs, end, rng))
+    orders = pd.concat(parts).sort_values("day", kind="stable", ignore_index=True)
+    people = pd.factorize(orders["customer"])[0]
+    numbers = rng.permutation(len(orders))[people] + 1  # not in the order of their coming
+    lines = pd.DataFrame(
+        {
+            "customer_id": pd.Series(numbers).map("C{:05d}".format),
+            "order_id": [f"{number:06d}" for number in range(200_001, 200_001 + len(orders))],
+            "last_purchase_date": HISTORY_START + pd.to_timedelta(orders["day"], "D"),
+            "revenue": orders["revenue"],
+        }
+    )
+    truth = pd.Series(orders["kind"].to_numpy(), index=lines["customer_id"], name="kind")
+    lines = _add_everyday_faults(lines, rng).rename(columns={"last_purchase_date": "order_date"})
+    return lines, truth[~truth.index.duplicated()].sort_index()
+
+
+def _orders_of(name, epochs, end, rng):
+    """One row an order of one kind of customer, whose ways may differ between epochs."""
+    kinds = [kind for kind, _, _ in epochs if kind is not None]
+    n_places = int(max(kind["customers"] for kind in kinds))
+    stays = kinds[0]["stays"]
+    # A place is held by one customer after another, or by a new one for each order.
+    leavings = np.zeros((n_places, 0))
+    if stays:
+        n_leavings = int(4 * end / stays) + 12
+        leavings = rng.exponential(stays, size=(n_places, n_leavings)).cumsum(axis=1)
+    taste = np.exp(rng.normal(0, 0.35, size=(n_places, leavings.shape[1] + 1)))
+
+    parts = []
+    for kind, start, stop in epochs:
+        if kind is None:
+            continue
+        n_now = int(kind["customers"])
+        # The process is long under way when the first day comes, so that no day is special.
+        lead = 4 * kind["gap"] + rng.random(n_now) * kind["gap"]
+        n_orders = int(2 * (stop - start + lead.max()) / kind["gap"]) + 20
+        gaps = rng.gamma(
+            kind["regularity"], kind["gap"] / kind["regularity"], size=(n_now, n_orders)
+        )
+        days = start - lead[:, None] + gaps.cumsum(axis=1)
+        place, number = np.nonzero((days >= start) & (days < stop))
+        day = days[place, number]
+        holder = (day[:, None] > leavings[place]).sum(axis=1)
+        spend = kind["basket"] * taste[place, holder] * np.exp(rng.normal(0, 0.25, len(day)))
+        who = holder if stays else start * n_orders + number
+        parts.append(
+            pd.DataFrame(
+                {
+                    "kind": name,
+                    "customer": [f"{name} {a} {b}" for a, b in zip(place, who, strict=True)],
+                    "day": day.astype(int),
+                    "revenue": spend.clip(0.5).round(2),
+                }
+            )
+        )
+    return pd.concat(parts)
 
 
 def network_traffic(n_flows=8000, random_state=2024, attacks=ATTACKS):
@@ -422,6 +546,8 @@ def write_fixtures(directory="data"):
         "ecommerce_customers.csv": orders,
         "ecommerce_customers_truth.csv": truth.reset_index(),
         "network_traffic.csv": network_traffic(),
+        "steady_shop.csv": order_history()[0],
+        "changing_shop.csv": order_history(changed=CHANGED_SHOP)[0],
     }
     written = [
         write_text(directory / name, table.to_csv(index=False, lineterminator="\n"))

@@ -150,6 +150,52 @@ def rfm_table(orders, snapshot=None):
     )
 
 
+def rfm_window(orders, last_day, days):
+    """
+    Recency, frequency and monetary value from the orders of so many days.
+
+    Orders and money only grow with time, so tables made at different times can be compared only if
+    they look back equally far.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        As for ``rfm_table``.
+    last_day : Timestamp or str (YYYY-MM-DD)
+        The last day that counts. Recency counts back from the day after it.
+    days : int
+        Number of days, 1 or more.
+
+    Returns
+    -------
+    DataFrame of shape (n_customers, 3)
+        As from ``rfm_table``, of the customers who bought in these days.
+
+    Raises
+    ------
+    InputError
+        If these days are no whole period of the orders: if they begin before the first order or
+        end after the last, or if none of their lines is a sale.
+    """
+    last_day = pd.Timestamp(last_day).normalize()
+    end = last_day + pd.Timedelta(days=1)
+    start = end - pd.Timedelta(days=days)
+    first, last = (day.normalize() for day in orders["order_date"].agg(["min", "max"]))
+    if start < first or end > last + pd.Timedelta(days=1):
+        raise InputError(
+            f"{days:,} days up to {last_day:%Y-%m-%d} begin on {start:%Y-%m-%d}. The orders are of "
+            f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, so a part would be missing. Use fewer days, "
+            "another last day, or a longer extract."
+        )
+    within = orders["order_date"].between(start, end, inclusive="left")
+    if not within.any():
+        raise InputError(
+            f"There is no order line from {start:%Y-%m-%d} to {last_day:%Y-%m-%d}, so this period "
+            "is empty. Check the dates of the file."
+        )
+    return rfm_table(orders[within], snapshot=end)
+
+
 def _snapshot_day(last_order, snapshot):
     """Day that recency counts back from, as a Timestamp at midnight."""
     last_day = last_order.normalize()
