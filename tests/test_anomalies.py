@@ -32,7 +32,7 @@ from helpers.anomalies import (
     severity,
 )
 from helpers.density import NOISE
-from helpers.export import read_model, write_model
+from helpers.export import model_card, read_model, run_record, write_model
 from helpers.fixtures import ATTACKS, network_traffic
 from helpers.inputs import read_flows
 
@@ -760,9 +760,11 @@ def test_alerts_change_nothing(week):
 
 def test_a_detector_that_was_written_predicts_the_same_when_read(week, tmp_path):
     flows, detector, found = week
-    path = write_model(detector, tmp_path / "detector.skops")
-    read = read_model(path, trusted=[DensityDetector])
     features = flow_features(flows)
+    record = run_record(inputs={}, parameters={}, metrics={}, decisions={})
+    card = model_card(detector, record, purpose="Find rare flows.", limits=["Rare is not bad."])
+    path = write_model(detector, tmp_path / "detector.skops", card)
+    read = read_model(path, trusted=[DensityDetector], features=features.columns)
     assert_array_equal(read.predict(features), detector.predict(features))
     assert_array_equal(read.score_samples(features), detector.score_samples(features))
     assert_frame_equal(alerts(flows, read), found)
