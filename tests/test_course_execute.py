@@ -163,10 +163,11 @@ def test_a_failing_cell_is_named_and_what_ran_is_kept(project, segments, reason)
     assert "**3 orders**" in outputs(kept)
 
 
-def test_a_kernel_that_dies_is_a_failing_chapter(tmp_path):
+def test_a_kernel_that_dies_is_a_failing_chapter_and_what_ran_is_kept(tmp_path):
     project = make_project(tmp_path / "p", new_code_cell("import os\n\nos._exit(1)"))
-    with pytest.raises(ChapterError, match=r"mini: cell 11 of 11 .*the kernel died"):
+    with pytest.raises(ChapterError, match=r"mini: cell 11 of 11 .*the kernel died") as error:
         run(project)
+    assert "**3 orders**" in outputs(nbformat.read(error.value.notebook, as_version=4))
 
 
 def test_no_installed_kernel_or_profile_gets_in_between(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 from traitlets.config import Config
@@ -149,6 +150,27 @@ class OwnKernel(AsyncKernelManager):
         return super().start_kernel(env=env, **kwargs)
 
 
+class WrittenInTheEnd(NBClientEngine):
+    """
+    papermill's own engine, which writes the notebook in the end, however that comes.
+
+    Its own way is to write all of it before and after every cell, pictures included: of a chapter
+    that is some 200 times, and as long as the chapter itself computes.
+    """
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> None:
+        """Keep the path from the cells; papermill writes once more after this."""
+        path, nb_man.output_path = nb_man.output_path, None
+        try:
+            super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+        finally:
+            nb_man.output_path = path
+
+
+papermill_engines.register("written in the end", WrittenInTheEnd)
+
+
 def _connection(sockets: str) -> dict[str, str]:
     """Return the settings of a kernel that listens on files in a folder."""
     return {
@@ -226,6 +248,7 @@ def run_chapter(
             papermill.execute_notebook(
                 _verbatim(staged),
                 _verbatim(output),
+                engine_name="written in the end",
                 kernel_name="python3",
                 progress_bar=False,
                 kernel_manager_class=OwnKernel,
