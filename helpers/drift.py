@@ -35,6 +35,10 @@ ROWS_PER_BIN = 20
 MIN_ROWS = 20
 # Rows that a refit is tried on: enough to place centres, and quick.
 REFIT_ROWS = 2_000
+# Of the squared distances, the share that may come from centres beside the means of their rows, as
+# k-means leaves them when it stops early. Rows that were not in the fit cause more, unless they
+# are so many that it makes no difference.
+NOT_THE_MEANS = 1e-3
 N_REFITS = 40  # of the reference, to know how much a refit moves by chance
 
 OUTSIDE = "outside"
@@ -194,7 +198,7 @@ def cluster_transitions(old, new, *, survives=0.5, part=0.25):
     new : array of shape (n_samples,)
         New cluster of the same rows.
     survives, part : float
-        The half and the quarter of the rule, as in the paper's experiments.
+        The half and the quarter of the rule, which the paper leaves open.
 
     Returns
     -------
@@ -419,7 +423,7 @@ class DriftMonitor:
         X = self._prepared(self.reference)
         self._distances = self._reference_distances(X)
         self._labels = self._label(self.reference, self._distances)
-        self.names = _in_order(self.model, self._labels)
+        self.names = self._names()
         self._radius = self._radii()
         self._spread = self._distances / self._radius[self._codes(self._labels)]
 
@@ -448,13 +452,13 @@ class DriftMonitor:
             else ""
         )
         return (
-            "Evidence counts if it is detectable (beyond what chance does) and material (a PSI of "
-            f"{MATERIAL_PSI} above what chance adds, or {MATERIAL_OUTSIDE:.0%} of the rows outside "
-            "the reference radius). Keep: nothing counts. Watch: something counts, but the "
-            f"clusters still fit. Refit: something counts, and the rows outside do{moved}. Chance "
-            f"makes evidence count in at most {self.alpha:.0%} of series of {self.n_periods} "
-            f"checks without drift: each of the {self.n_tests} tests has a rate of "
-            f"{self.alpha_each:.2g}."
+            "Evidence counts if it is detectable (beyond what chance does) and material (a PSI "
+            f"more than {MATERIAL_PSI} above what chance adds, or more than "
+            f"{MATERIAL_OUTSIDE:.0%} of the rows outside the reference radius). Keep: nothing "
+            "counts. Watch: something counts, but the clusters still fit. Refit: something "
+            f"counts, and the rows outside do{moved}. Chance makes evidence count in at most "
+            f"{self.alpha:.0%} of series of {self.n_periods} checks without drift: each of the "
+            f"{self.n_tests} tests has a rate of {self.alpha_each:.2g}."
         )
 
     def check(self, current):
@@ -496,7 +500,7 @@ class DriftMonitor:
         tests["rows outside the radius"] = self._outside_test(spread)
         evidence = pd.DataFrame.from_dict(tests, orient="index").rename_axis("test")
         evidence["detectable"] = evidence["value"] > evidence["by chance"]
-        evidence["material"] = evidence["size"] >= evidence["material from"]
+        evidence["material"] = evidence["size"] > evidence["material from"]
         evidence["counts"] = evidence["detectable"] & evidence["material"]
 
         moved, by_chance, clusters = None, None, None
@@ -557,7 +561,16 @@ class DriftMonitor:
         first = self._last if self._prepare is None else self._prepare
         # Steps that were fitted without names warn about a frame, and the others about an array.
         X = table if hasattr(first, "feature_names_in_") else table.to_numpy(dtype=float)
-        return np.asarray(X if self._prepare is None else self._prepare.transform(X), dtype=float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            X = X if self._prepare is None else self._prepare.transform(X)
+        X = np.asarray(X, dtype=float)
+        bad = ~np.isfinite(X).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"The model cannot scale the values of {bad.sum():,} rows, the first of them "
+                f"{table.index[bad][0]!r}. Mend them or leave those rows out."
+            )
+        return X
 
     def _distance(self, X):
         """Return the distance of each row to the nearest cluster."""
@@ -571,15 +584,36 @@ class DriftMonitor:
 
     def _reference_distances(self, X):
         """Return distances of the reference, as if none of its rows had been in the fit."""
+        if self.has_centers:
+            return self._left_out(X)
         distances = self._distance(X)
-        fitted = getattr(self._last, "core_sample_mask_", np.array([]))
-        if self.has_centers or len(fitted) != len(X) or distances[fitted].any():
+        is_large = np.isin(self._last.labels_, self._last.large_clusters_)
+        normal = self._last.core_sample_mask_ & is_large
+        if len(normal) != len(X) or distances[normal].any():
             return distances
         # A row is its own nearest neighbour in the table it was fitted with; a new row is not.
         alone = ~pd.DataFrame(X).duplicated(keep=False).to_numpy() & (distances == 0)
         second = KDTree(self._last.normal_rows_).query(X[alone], [2], workers=-1)[0]
         distances[alone] = second[:, 0]
         return distances
+
+    def _left_out(self, X):
+        """
+        Return the distance of each row to the nearest centre that would be there without it.
+
+        A row pulls its centre towards itself. The mean of the other rows of its cluster is farther
+        from it by n / (n - 1), and one that is a cluster alone has only the next centre left.
+        """
+        centers = self._last.cluster_centers_
+        (distances, others), (nearest, _) = (found.T for found in KDTree(centers).query(X, [1, 2]))
+        n = np.bincount(nearest, minlength=len(centers))
+        sums = [np.bincount(nearest, column, minlength=len(centers)) for column in X.T]
+        off = (np.column_stack(sums) - n[:, None] * centers) ** 2 / np.maximum(n, 1)[:, None]
+        if off.sum() > NOT_THE_MEANS * np.sum(distances**2):
+            return distances  # the centres are not those of these rows
+        farther = distances * (n / np.maximum(n - 1, 1))[nearest]
+        farther[n[nearest] == 1] = np.inf
+        return np.minimum(farther, others)
 
     def _label(self, table, distances):
         """Return the cluster of each row; of a detector, whether it is ordinary."""
@@ -588,18 +622,29 @@ class DriftMonitor:
             return np.asarray(self.model.predict(table if named else table.to_numpy(dtype=float)))
         return np.where(distances > -self._last.offset_, "anomalous", "ordinary")
 
+    def _names(self):
+        """Return the names of all clusters, also of those without a row here, the best first."""
+        if not self.has_centers:
+            return ["ordinary", "anomalous"]
+        return np.asarray(getattr(self.model, "names_", range(self._n_clusters))).tolist()
+
+    @property
+    def _n_clusters(self):
+        return len(self._last.cluster_centers_)
+
     def _codes(self, labels):
         return pd.Index(self.names).get_indexer(labels)
 
     def _radii(self):
-        """Return the radius of each cluster: where all but 1 % of its reference rows are."""
-        overall = np.quantile(self._distances, RADIUS_QUANTILE)
+        """Return the radius of each cluster: the distance that 1 % of its reference rows exceed."""
+        # Distances of rows, and nothing between them, for the sake of an exact test.
+        overall = np.quantile(self._distances, RADIUS_QUANTILE, method="higher")
         radii = np.full(len(self.names), overall)
         if self.has_centers:
             for code, name in enumerate(self.names):
                 own = self._distances[self._labels == name]
                 if len(own) >= MIN_ROWS:
-                    radii[code] = np.quantile(own, RADIUS_QUANTILE)
+                    radii[code] = np.quantile(own, RADIUS_QUANTILE, method="higher")
         return np.where(radii > 0, radii, overall or 1.0)
 
     def _least(self, n_current):
@@ -610,7 +655,11 @@ class DriftMonitor:
         """Return edges of bins for tables of these sizes."""
         smaller = min(len(reference), len(current))
         bins = int(np.clip(smaller // ROWS_PER_BIN, 2, self.bins))
-        return quantile_edges(reference, bins, least=self._least(len(current)))
+        edges = quantile_edges(reference, bins, least=self._least(len(current)))
+        if len(edges):
+            return edges
+        # Where nearly all values are one, the news are those below and above all of them.
+        return np.array([np.nextafter(reference.min(), -np.inf), reference.max()])
 
     def _psi_test(self, reference, current, edges):
         n, m, bins = len(reference), len(current), len(edges) + 1
@@ -627,12 +676,14 @@ class DriftMonitor:
         """
         Compare the rows beyond the radius with those of the reference.
 
-        The share of new rows beyond the k-th largest of n reference rows has a beta distribution,
-        whatever the distances are, so their number is beta-binomial: an exact test.
+        The share of new rows beyond the k-th largest distance of n reference rows has a beta
+        distribution, whatever the distances are, so their number is beta-binomial: an exact test.
+        With a radius for each cluster, k counts the rows beyond any and the one on each, and n
+        grows by one a radius: the mean and spread of the clusters' shares taken together.
         """
         n, m = len(self._spread), len(spread)
         beyond = int((self._spread > 1).sum())
-        most = betabinom.isf(self.alpha_each, m, beyond + 1, n - beyond)
+        most = betabinom.isf(self.alpha_each, m, beyond + len(set(self._radius)), n - beyond)
         share = float(np.mean(spread > 1))
         return {
             "measure": "share",
@@ -645,7 +696,9 @@ class DriftMonitor:
     def _refit_beside(self, current, labels, spread):
         """Return the share of rows that a refit puts elsewhere, and what became of clusters."""
         rng = check_random_state(self.random_state)
-        drawn = rng.permutation(len(current))[:REFIT_ROWS]
+        # By their values, for the order in which rows come is no news.
+        in_order = np.lexsort(current.to_numpy(dtype=float).T)
+        drawn = in_order[rng.permutation(len(current))[:REFIT_ROWS]]
         new = self._refitted(current.iloc[drawn], rng)
         order = np.argsort(-np.bincount(new), kind="stable")
         new = np.array([f"new {place + 1}" for place in np.argsort(order)])[new]
@@ -656,7 +709,7 @@ class DriftMonitor:
     def _refitted(self, rows, rng):
         """Return labels of the same steps, fitted anew on these rows."""
         k_means = KMeans(
-            min(self._last.n_clusters, len(rows.drop_duplicates())),
+            min(self._n_clusters, len(rows.drop_duplicates())),
             n_init=10,
             tol=0,
             random_state=rng.randint(2**31 - 1),
@@ -700,20 +753,12 @@ class DriftMonitor:
         )
 
 
-def _in_order(model, labels):
-    """Return the names of the clusters, best or smallest first, all those in use."""
-    names = list(getattr(model, "names_", []))
-    return names or sorted(set(labels.tolist()), key=str, reverse=labels.dtype.kind == "U")
-
-
 def _binned(reference, current, edges):
     """Return the share of each bin in both tables, with the limits of the bins."""
-    low, high = (np.concatenate([pick, edges]) for pick in ([np.min(reference)], []))
-    high = np.append(high, np.max(reference))
     return pd.DataFrame(
         {
-            "from": low,
-            "to": high,
+            "from": [min(reference.min(), current.min()), *edges],
+            "to": [*edges, max(reference.max(), current.max())],
             "reference": _counts(reference, edges) / len(reference),
             "current": _counts(current, edges) / len(current),
         }
@@ -772,7 +817,7 @@ def _reasons(decision, evidence, features, moved, by_chance):
                 else ""
             )
             reasons.append(
-                f"{name[0].upper()}{name[1:]}: PSI {row['value']:.3f}, where chance stays below "
+                f"{name}: PSI {row['value']:.3f}, where chance stays below "
                 f"{row['by chance']:.3f}.{medians}"
             )
     if by_chance is not None:
