@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils import check_array, check_random_state
 from threadpoolctl import threadpool_limits
@@ -117,6 +118,83 @@ def _seeded(estimator, rng):
     copy = clone(estimator)
     places = [name for name in copy.get_params() if name.split("__")[-1] == "random_state"]
     return copy.set_params(**{name: rng.randint(2**31 - 1) for name in sorted(places)})
+
+
+def fit_agreement(estimator, X, *, share=1.0, n_fits=20, random_state=None):
+    """
+    How far fits of the same clustering agree with each other, as adjusted Rand indices.
+
+    Each fit is compared with the next one, and the last with the first. The index [1]_ is 1 if two
+    fits put the same rows together, whatever they call the clusters, and 0 on average if they have
+    no more in common than chance. With all rows, the fits differ by their seeds alone: what is
+    lacking to 1 is the luck of the start. With a share of them, each fit sees rows of its own, and
+    two are compared on the rows that both saw [2]_: luck of the start and of the rows.
+
+    Parameters
+    ----------
+    estimator : clusterer
+        With ``fit_predict``; it is cloned, so it needs no fit and keeps its state.
+    X : array of shape (n_samples, n_features)
+    share : float, default=1.0
+        Share of the rows that each fit sees, drawn without replacement; above one half, so that
+        any two fits have rows in common.
+    n_fits : int, default=20
+        At least 3, or the pairs would not differ.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rows and, where the estimator or a step of it takes one, seeds each fit.
+
+    Returns
+    -------
+    array of shape (n_fits,)
+        Noise, the rows labelled -1, counts as a cluster of its own.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three fits, or if ``share`` is above 1, or so small that two fits
+        might not have two rows in common.
+
+    References
+    ----------
+    .. [1] L. Hubert and P. Arabie (1985). Comparing partitions. Journal of Classification 2,
+       193-218.
+    .. [2] A. Ben-Hur, A. Elisseeff and I. Guyon (2002). A stability based method for discovering
+       structure in clustered data. Pacific Symposium on Biocomputing 7, 6-17. They take other
+       indices.
+
+    Examples
+    --------
+    >>> from sklearn.cluster import KMeans
+    >>> X = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]
+    >>> fit_agreement(KMeans(2), X, n_fits=3, random_state=0).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    X = check_array(X)
+    if n_fits < 3:
+        raise ValueError(f"n_fits is {n_fits}. Use at least 3, so that there are different pairs.")
+    n_drawn = round(share * len(X))
+    # Two samples have at least so many rows in common as they have together beyond all.
+    if share > 1 or 2 * n_drawn - len(X) < 2:
+        raise ValueError(
+            f"share is {share}. Use at most 1, and more than one half, so that any two fits of "
+            f"n_samples={len(X):,} rows have two rows in common."
+        )
+    rng = check_random_state(random_state)
+    fits = []
+    # Many small fits: threads would cost more than they save.
+    with threadpool_limits(1):
+        for _ in range(n_fits):
+            # In order: with all rows, nothing but the seed may differ.
+            drawn = np.sort(rng.permutation(len(X))[:n_drawn])
+            labels = _seeded(estimator, rng).fit_predict(X[drawn])
+            fits.append(pd.Series(labels, index=drawn))
+    return np.array([_agreement(*pair) for pair in zip(fits, fits[1:] + fits[:1], strict=True)])
+
+
+def _agreement(one, other):
+    """Adjusted Rand index of two fits on the rows that both saw."""
+    both = pd.concat([one, other], axis=1, join="inner")
+    return adjusted_rand_score(both[0], both[1])
 
 
 def no_structure_control(X, *, random_state=None):

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.validation import check_is_fitted
 
-from helpers.stability import HIGHLY_STABLE, bootstrap_stability, no_structure_control
+from helpers.stability import (
+    HIGHLY_STABLE,
+    bootstrap_stability,
+    fit_agreement,
+    no_structure_control,
+)
 
 
 class OneCluster(ClusterMixin, BaseEstimator):
@@ -192,6 +199,122 @@ def test_the_estimator_is_not_fitted_and_not_changed(blobs):
     with pytest.raises(NotFittedError):
         check_is_fitted(estimator)
     assert estimator.get_params() == KMeans(3, random_state=7).get_params()
+
+
+# fit_agreement
+
+
+class Recorder(ClusterMixin, BaseEstimator):
+    """Labels rows by a rule, and keeps what every fit of it saw."""
+
+    def __init__(self, rule=None, seen=None, random_state=None):
+        self.rule, self.seen, self.random_state = rule, seen, random_state
+
+    def __sklearn_clone__(self):
+        return Recorder(self.rule, self.seen)  # a plain copy would have a list of its own
+
+    def fit(self, X, y=None):
+        self.labels_ = self.rule(X[:, 0], self.random_state)
+        self.seen.append((X[:, 0].astype(int).tolist(), self.labels_))
+        return self
+
+
+def adjusted_rand(one, other):
+    """The index by its definition, pair of rows by pair of rows."""
+    first, second = (
+        np.array([a == b for a, b in itertools.combinations(labels, 2)]) for labels in (one, other)
+    )
+    expected = first.sum() * second.sum() / len(first)
+    most = (first.sum() + second.sum()) / 2
+    return ((first & second).sum() - expected) / (most - expected)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.8])
+def test_fits_of_separated_blobs_agree_whatever_they_call_the_clusters(blobs, share):
+    agreement = fit_agreement(KMeans(3, n_init=3), blobs[0], share=share, n_fits=5, random_state=0)
+    assert agreement.tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_each_fit_is_compared_with_the_next_on_the_rows_both_saw(share):
+    rows = np.arange(60)
+    fits = []
+    by_chance = Recorder(lambda x, seed: np.random.default_rng(seed).integers(0, 2, len(x)), fits)
+    clouded = Recorder(lambda x, seed: (x + 9 * (seed % 3) > 30).astype(int), fits)
+    for recorder in (by_chance, clouded):
+        fits.clear()
+        agreement = fit_agreement(recorder, rows[:, None], share=share, n_fits=3, random_state=0)
+        assert [len(drawn) for drawn, _ in fits] == [round(60 * share)] * 3
+        for value, (one, other) in zip(agreement, [(0, 1), (1, 2), (2, 0)], strict=True):
+            first, second = (dict(zip(*fits[place], strict=True)) for place in (one, other))
+            both = [row for row in rows if row in first and row in second]
+            wanted = adjusted_rand([first[row] for row in both], [second[row] for row in both])
+            assert value == pytest.approx(wanted)
+
+
+def test_all_rows_come_in_their_order_and_each_sample_is_its_own():
+    "Or a method that depends on the order would seem to depend on the seed"
+    X = np.arange(20)[:, None]
+    for share, n_different in ((1.0, 1), (0.8, 5)):
+        fits = []
+        recorder = Recorder(lambda x, seed: np.zeros(len(x)), fits)
+        fit_agreement(recorder, X, share=share, n_fits=5, random_state=0)
+        samples = [tuple(drawn) for drawn, _ in fits]
+        assert all(tuple(sorted(set(drawn))) == drawn for drawn in samples)
+        assert len(set(samples)) == n_different
+
+
+def test_labels_by_chance_agree_by_chance():
+    "The mean of 200 indices, each within 0.01 or so of 0"
+    recorder = Recorder(lambda x, seed: np.random.default_rng(seed).integers(0, 3, len(x)), [])
+    agreement = fit_agreement(recorder, np.arange(200)[:, None], n_fits=200, random_state=0)
+    assert agreement.mean() == pytest.approx(0, abs=0.005)
+    assert agreement.std() > 0
+
+
+def test_seeds_differ_between_fits_and_fewer_starts_agree_less():
+    "One start ends in another optimum now and then; the best of 30 hardly ever"
+    X = no_structure_control(load_iris().data, random_state=0)
+    one, thirty = (
+        fit_agreement(KMeans(8, n_init=n_init), X, n_fits=12, random_state=0) for n_init in (1, 30)
+    )
+    assert one.min() < 0.9
+    assert one.mean() < thirty.mean() - 0.05
+
+
+def test_agreement_is_the_same_for_the_same_seed_only():
+    X = load_iris().data
+    first, again, other = (
+        fit_agreement(KMeans(4), X, share=0.8, n_fits=3, random_state=seed) for seed in (0, 0, 1)
+    )
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_the_estimator_of_an_agreement_is_not_fitted(blobs):
+    estimator = KMeans(3, random_state=7)
+    fit_agreement(estimator, blobs[0], n_fits=3)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(estimator)
+    assert estimator.random_state == 7
+
+
+@pytest.mark.parametrize("share", [1.01, 0.5, 0.0, -1.0])
+def test_a_share_is_above_one_half_and_at_most_1(share):
+    with pytest.raises(ValueError, match=rf"share is {share}\. .* n_samples=10 rows"):
+        fit_agreement(KMeans(2), np.arange(10.0)[:, None], share=share)
+
+
+def test_a_share_that_leaves_two_rows_in_common_is_enough():
+    X = np.arange(10.0)[:, None]
+    assert len(fit_agreement(KMeans(2), X, share=0.6, n_fits=3, random_state=0)) == 3
+    with pytest.raises(ValueError, match="two rows in common"):
+        fit_agreement(KMeans(2), X, share=0.54, n_fits=3)
+
+
+def test_two_fits_are_one_pair_and_too_few():
+    with pytest.raises(ValueError, match=r"n_fits is 2\. Use at least 3"):
+        fit_agreement(KMeans(2), np.arange(10.0)[:, None], n_fits=2)
 
 
 # no_structure_control
