@@ -11,18 +11,24 @@ from scipy import ndimage
 
 from helpers.fixtures import (
     ATTACKS,
+    CHANGE_DAY,
+    CHANGED_SHOP,
     FIRST_DAY,
+    HISTORY_START,
     LAST_DAY,
     ONE_CROWD,
     PAINTS,
     SHOPPERS,
+    STEADY_SHOP,
     TRAFFIC,
     ecommerce_customers,
     flat_graphic,
     network_traffic,
+    order_history,
     write_fixtures,
 )
 from helpers.inputs import read_flows
+from helpers.segmentation import rfm_window
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -304,3 +310,185 @@ def test_the_page_on_the_data_describes_every_paint():
     for name, colour in PAINTS.items():
         share = (pixels == colour).all(axis=-1).mean()
         assert f"| {name} | {', '.join(map(str, colour))} | {100 * share:.1f} % |" in text
+
+
+# order_history
+
+
+def history(**options):
+    """Orders with true dates, and the kind of each customer."""
+    lines, truth = order_history(**options)
+    lines["order_date"] = pd.to_datetime(lines["order_date"])
+    return lines, truth
+
+
+@pytest.fixture(scope="module")
+def steady():
+    return history()
+
+
+@pytest.fixture(scope="module")
+def changing():
+    return history(changed=CHANGED_SHOP)
+
+
+def test_the_same_seed_gives_the_same_history_and_another_seed_another():
+    first, first_truth = order_history(random_state=1)
+    again, again_truth = order_history(random_state=1)
+    assert_frame_equal(first, again)
+    assert_series_equal(first_truth, again_truth)
+    assert not first.equals(order_history(random_state=2)[0])
+
+
+@pytest.mark.parametrize("shop", ["steady", "changing"])
+def test_a_history_is_as_its_docstring_says(shop, request):
+    lines, truth = request.getfixturevalue(shop)
+    assert list(lines) == ["customer_id", "order_id", "order_date", "revenue"]
+    assert lines["customer_id"].dropna().str.fullmatch(r"C\d{5}").all()
+    assert lines["order_date"].min() == HISTORY_START
+    assert lines["order_date"].max() == LAST_DAY
+    assert lines["order_date"].is_monotonic_increasing
+    assert (LAST_DAY - HISTORY_START).days + 1 == 90 + 366, "90 days and the months of a leap year"
+    assert lines["revenue"].equals(lines["revenue"].round(2))
+    assert lines.loc[lines["revenue"] < 0, "order_id"].str.startswith("R").all()
+    assert truth.index.is_unique
+    assert truth.index.is_monotonic_increasing
+    assert set(lines["customer_id"].dropna()) == set(truth.index)
+    sold = lines[lines["revenue"].gt(0) & lines["customer_id"].notna()]
+    assert sold.groupby("order_id")["customer_id"].nunique().eq(1).all()
+
+
+def test_a_history_has_everyday_faults(steady):
+    lines, _ = steady
+    faults = {
+        "returned": (lines["revenue"] < 0, 0.015),
+        "free": (lines["revenue"] == 0, 0.003),
+        "without a customer": (lines["customer_id"].isna(), 0.01),
+        "twice": (lines.duplicated(), 0.005),
+    }
+    shares = {name: rows.mean() for name, (rows, _) in faults.items()}
+    assert shares == pytest.approx({name: share for name, (_, share) in faults.items()}, rel=0.1)
+
+
+def ways(lines, truth):
+    """Mean days between orders, orders, and median spend of each kind, from first sales alone."""
+    lines = lines[lines["revenue"] > 0].drop_duplicates("order_id").dropna()
+    kind = lines["customer_id"].map(truth)
+    gaps = lines["order_date"].groupby(lines["customer_id"]).diff().dt.days
+    return pd.DataFrame(
+        {
+            "gap": gaps.groupby(kind).mean(),
+            "deviation": gaps.groupby(kind).std(),
+            "orders": kind.value_counts(),
+            "basket": lines["revenue"].groupby(kind).median(),
+        }
+    )
+
+
+def test_kinds_behave_as_they_are_described(steady):
+    """
+    Orders of a day from so many customers, each so many days apart; and what they spend.
+
+    Gaps are those within one customer's time; each day of a gap is a whole one. A gap that would
+    outlast the customer is not seen, so the mean of long ones is a little less.
+    """
+    found = ways(*steady).loc[STEADY_SHOP.index]
+    orders = STEADY_SHOP["customers"] * 456 / STEADY_SHOP["gap"]
+    assert found["orders"].to_numpy() == pytest.approx(orders, rel=0.06)
+    assert found["basket"].to_numpy() == pytest.approx(STEADY_SHOP["basket"], rel=0.1)
+    stay = STEADY_SHOP["stays"] > 0
+    gaps, asked = found.loc[stay, "gap"], STEADY_SHOP.loc[stay]
+    assert gaps.to_numpy() == pytest.approx(asked["gap"], rel=0.08)
+    spread = found.loc[stay, "deviation"] / gaps
+    assert spread.to_numpy() == pytest.approx(1 / np.sqrt(asked["regularity"]), rel=0.08)
+    assert found.loc["passing by", "gap"] != found.loc["passing by", "gap"], "they come once"
+
+
+def test_customers_stay_as_long_as_asked_and_others_take_their_places(steady):
+    "So many places, and a new holder every so many days, over 456 days"
+    _, truth = steady
+    for name, kind in STEADY_SHOP[STEADY_SHOP["stays"] > 0].iterrows():
+        holders = kind["customers"] * (1 + 456 / kind["stays"])
+        # Not all of those who come order before they leave.
+        assert 0.85 * holders < (truth == name).sum() < 1.05 * holders, name
+
+
+@pytest.mark.parametrize("seed", [2024, 0, 1])
+def test_any_two_quarters_of_a_steady_shop_are_alike(seed):
+    "Means of logarithms: at most four standard errors of the difference of two samples apart"
+    lines, _ = history(random_state=seed)
+    quarters = [
+        np.log1p(rfm_window(lines, day, 90))
+        for day in ("2023-12-31", "2024-03-31", "2024-06-29", "2024-09-27", "2024-12-26")
+    ]
+    for one in quarters:
+        for other in quarters:
+            error = np.sqrt(one.var() / len(one) + other.var() / len(other))
+            assert ((one.mean() - other.mean()).abs() < 4 * error).all()
+            assert abs(len(one) - len(other)) < 4 * np.sqrt(len(one) + len(other))
+
+
+def test_the_other_shop_is_the_same_until_the_day_of_the_change(steady, changing):
+    "Under other numbers of customers: the same orders, and the same people behind them"
+    before, after = (
+        lines[lines["order_date"].lt(CHANGE_DAY) & lines["revenue"].gt(0)]
+        .drop_duplicates("order_id")
+        .set_index("order_id")
+        for lines, _ in (steady, changing)
+    )
+    # The everyday faults fall on other lines.
+    both = before.join(after.add_suffix(" of the other"), how="inner")
+    both = both[~both.index.str.startswith("9")].dropna()
+    assert len(both) > 0.98 * len(before)
+    assert both["revenue"].equals(both["revenue of the other"].rename("revenue"))
+    assert both["order_date"].equals(both["order_date of the other"].rename("order_date"))
+    people = both.groupby("customer_id")["customer_id of the other"].nunique()
+    assert people.eq(1).all()
+    kinds = (
+        truth[both[name]]
+        for name, (_, truth) in zip(
+            ("customer_id", "customer_id of the other"), (steady, changing), strict=True
+        )
+    )
+    assert next(kinds).tolist() == next(kinds).tolist()
+
+
+def test_resellers_come_with_the_change_and_the_others_go_on(steady, changing):
+    lines, truth = changing
+    kind = lines["customer_id"].map(truth)
+    resellers = lines[kind == "reseller"]
+    assert resellers["order_date"].min() >= CHANGE_DAY
+    assert resellers.loc[resellers["revenue"] > 0, "revenue"].median() == pytest.approx(
+        CHANGED_SHOP.loc["reseller", "basket"], rel=0.1
+    )
+    assert ways(*changing).loc["reseller", "gap"] == pytest.approx(5, rel=0.08)
+    sales = lines[lines["revenue"].gt(0) & kind.notna() & kind.ne("reseller")]
+    same = steady[0][steady[0]["revenue"].gt(0)].dropna()
+    # A line without a customer could be anybody's: 1 %.
+    n_others, n_same = (
+        table.loc[table["order_date"].ge(CHANGE_DAY), "order_id"].nunique()
+        for table in (sales, same)
+    )
+    assert n_others == pytest.approx(n_same, rel=0.01)
+
+
+def test_a_kind_that_changes_its_ways_keeps_its_customers():
+    dearer = STEADY_SHOP.assign(basket=2 * STEADY_SHOP["basket"])
+    lines, truth = history(changed=dearer)
+    lines = lines[lines["revenue"] > 0].dropna()
+    late = lines["order_date"] >= CHANGE_DAY
+    kind = lines["customer_id"].map(truth)
+    spend = (lines.loc[rows, "revenue"].groupby(kind[rows]).median() for rows in (late, ~late))
+    assert (next(spend) / next(spend)).to_numpy() == pytest.approx(2, rel=0.1)
+    before, after = (set(lines.loc[rows, "customer_id"]) for rows in (~late, late))
+    regulars = {who for who in before if truth[who] == "regular"}
+    # Of 500 days, nine months and six are a good part.
+    assert len(regulars & after) > 0.4 * len(regulars)
+
+
+def test_a_kind_that_leaves_is_gone():
+    lines, truth = history(changed=STEADY_SHOP.drop("large baskets"))
+    large = lines[lines["customer_id"].map(truth) == "large baskets"]
+    sold = large[large["revenue"] > 0]
+    assert sold["order_date"].max() < CHANGE_DAY
+    assert len(sold) > 100
