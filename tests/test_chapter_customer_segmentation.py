@@ -85,6 +85,18 @@ def assert_page_agrees_with_exports(out, n_segments=None):
     model = export.read_model(out / "customer_segmenter.skops", trusted=[CustomerSegmenter])
     rfm = table[["recency", "frequency", "monetary"]]
     assert (model.predict(rfm) == table["segment"]).all()
+
+    card = export.read_card(out / "customer_segmenter.skops")
+    assert {part: card[part] for part in record} == record
+    reference = card["reference"]
+    written = (out / reference["table"]).read_bytes()
+    assert reference["sha256"] == hashlib.sha256(written).hexdigest()
+    assert reference["days"] >= table["recency"].max()
+    if record["parameters"]["snapshot"]:
+        day_after = pd.Timestamp(reference["last_day"]) + pd.Timedelta(days=1)
+        assert day_after == pd.Timestamp(record["parameters"]["snapshot"])
+    assert all(sentence in text for sentence in [card["purpose"], *card["limits"]])
+    assert f"{reference['days']:,} days up to {reference['last_day']}." in text
     return text, table, record
 
 

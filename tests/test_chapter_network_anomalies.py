@@ -64,6 +64,10 @@ def assert_page_agrees_with_exports(out):
     assert "the model agrees on 100.0% of the flows" in text
     model = export.read_model(out / "network_detector.skops", trusted=[DensityDetector])
     assert judged.empty or (model.predict(flow_features(judged)) == -1).all()
+    card = export.read_card(out / "network_detector.skops")
+    assert {part: card[part] for part in record} == record
+    assert set(card["features"]) == set(flow_features(listing))
+    assert all(sentence in text for sentence in [card["purpose"], *card["limits"]])
     return text, listing, cases, record
 
 

@@ -328,7 +328,7 @@ def test_a_card_says_what_the_model_is_for_and_what_it_was_made_of(model, tmp_pa
         metrics={"customers": np.int64(3)},
         decisions={"K": "because"},
     )
-    card = card_of(model, record)
+    card = card_of(model, {**record, "model": "what a record does not have"})
     assert card == {
         "model": "helpers.segmentation.CustomerSegmenter",
         "features": FEATURES,
@@ -449,6 +449,12 @@ def remove(contents):
     del contents[an_array(contents)]
 
 
+def rename(contents):
+    "So that the order of the names stays"
+    name = an_array(contents)
+    contents[name.replace(".", "0.")] = contents.pop(name)
+
+
 def rename_class(contents):
     schema = json.loads(contents["schema.json"])
     contents["schema.json"] = json.dumps({**schema, "__class__": "Other"}).encode()
@@ -466,7 +472,7 @@ def drop_digest(contents):
 
 
 @pytest.mark.parametrize(
-    "change", [replace, swap, add, remove, rename_class, shorten_limits, drop_digest]
+    "change", [replace, swap, add, remove, rename, rename_class, shorten_limits, drop_digest]
 )
 def test_a_file_that_was_altered_since_is_refused(path, change):
     contents = members(path)
