@@ -102,6 +102,28 @@ def read_table(path, schema, columns, choose_names, read):
     return table, names
 
 
+def read_header(path):
+    """
+    Names of the columns of a CSV file, to see what kind of table it holds before it is read.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of str
+        Without surrounding blanks; empty if the file is.
+
+    Raises
+    ------
+    InputError
+        If the file is not text, as ``read_table`` says.
+    """
+    _check_bytes(path)
+    return _header(path)
+
+
 def fault(path, problems):
     """Return the InputError that lists the problems of a file, one a line."""
     return InputError("\n".join(f"{path.name or path}: {problem}" for problem in problems))

@@ -1,7 +1,9 @@
 """The command ``course``: parse, call, report."""
 
 import sys
+import traceback
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +12,7 @@ import click
 
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
+from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
 from helpers.course.parameters import (
     Parameter,
@@ -21,9 +24,10 @@ from helpers.course.parameters import (
     read_values,
 )
 from helpers.course.site import SiteError, build_site
-from helpers.text import InputError
+from helpers.text import InputError, read_yaml
 
 FAILED, BAD_INPUT = 1, 2
+DECIDED = {"keep": 0, "watch": 3, "refit": 4}
 
 
 def _find_project() -> Path:
@@ -56,6 +60,23 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
         except SiteError as error:
             click.echo(f"{error}\nThe site was not built; the previous one is unchanged.", err=True)
             sys.exit(FAILED)
+
+    return reported
+
+
+def _reporting_everything(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn any error into a message and one exit code: a program reads it, and nobody looks on."""
+
+    @wraps(command)
+    def reported(*args: Any, **kwargs: Any) -> None:
+        try:
+            _reporting(command)(*args, **kwargs)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            click.echo(f"Could not finish, for an unexpected reason ({where}): {what}", err=True)
+            sys.exit(BAD_INPUT)
 
     return reported
 
@@ -137,10 +158,7 @@ def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
         parameters, texts, base=here, notebooks=project / "notebooks", read=Parameter.from_text
     )
     target = here / out
-    exports = target / chapter
-    there = next(folder for folder in (exports, *exports.parents) if folder.exists())
-    if there.is_file():
-        raise InputError(f"--out takes a folder; {_short(there)!r} is a file.")
+    _refuse_file(target / chapter)
     if target.resolve() == source.parent.resolve():
         raise InputError(f"--out {out} would overwrite the course's own notebook; name another.")
     if exports_folder(parameters, chapter):
@@ -151,6 +169,13 @@ def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
     _say(f"{chapter}: {len(files)} files in {_short(target)}")
     for file in files:
         click.echo(f"  {file.relative_to(target)}")
+
+
+def _refuse_file(folder: Path) -> None:
+    """Refuse a folder to write to if a file is in its place, or in that of one above it."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if there.is_file():
+        raise InputError(f"--out takes a folder; {_short(there)!r} is a file.")
 
 
 def _assignments(given: tuple[str, ...]) -> dict[str, str]:
@@ -210,3 +235,106 @@ def refresh(chapter: str | None) -> None:
             done = run_chapter(project, name, {}, base=project, folder=folder, progress=_Progress())
             take(done, source.parent, notebook=source)
         _say(f"{name}: {'unchanged' if source.read_bytes() == before else 'changed'}")
+
+
+@main.command(
+    epilog="""
+    \b
+    Example:
+      course monitor results/customer_segmentation/customer_segmenter.skops june.csv
+    \b
+    Exit codes:
+      0  keep    nothing has changed that is both detectable and material
+      3  watch   the rows have changed, but the clusters still fit them
+      4  refit   the clusters no longer fit the rows
+      2  error   a message on stderr says what is wrong
+    """
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--reference",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Compare with this file, not with the table that the model's card names.",
+)
+@click.option(
+    "--columns",
+    metavar="MAPPING",
+    help="The file's own names by the standard ones, such as '{customer_id: Client}'.",
+)
+@click.option(
+    "--last-day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Last day of the period in order lines.  [default: day of the last order]",
+)
+@click.option(
+    "--periods",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="Checks for which the rate of false alarms holds together.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="That rate: share of series of so many checks without drift in which any gives an alarm.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Folder for the report.  [default: this one]",
+)
+@click.option("--quiet", is_flag=True, help="Print no line; warnings and errors are still told.")
+@_reporting_everything
+def monitor(
+    model: Path,
+    data: Path,
+    reference: Path | None,
+    columns: str | None,
+    last_day: datetime | None,
+    periods: int,
+    alpha: float,
+    out: Path,
+    quiet: bool,
+) -> None:
+    """
+    Check whether a saved MODEL still fits the rows of DATA.
+
+    DATA is a CSV file: of order lines, for a model of customers; of network flows, for one of
+    flows; or, for any model, of its features as columns. The report goes into drift_report.html
+    and drift_report.json.
+    """
+    _refuse_file(Path.cwd() / out)
+    check = check_model(
+        model,
+        data,
+        reference=reference,
+        columns=_mapping(columns),
+        last_day=last_day,
+        n_periods=periods,
+        alpha=alpha,
+    )
+    for remark in check.model["warnings"]:
+        click.echo(remark, err=True)
+    page = write_report(check, out)
+    if not quiet:
+        click.echo(f"{check.line()} Report: {_short(page)}")
+    sys.exit(DECIDED[check.report.decision])
+
+
+def _mapping(text: str | None) -> dict[str, str]:
+    """Names by names, of the YAML text of ``--columns``."""
+    value = {} if text is None else read_yaml(text, "--columns")
+    pairs = value.items() if isinstance(value, dict) else [(value, value)]
+    if not all(isinstance(name, str) for pair in pairs for name in pair):
+        raise InputError(
+            f"--columns takes the file's own names by the standard ones, not {value!r}. Write it "
+            "like '{customer_id: Client, revenue: \"2024\"}'."
+        )
+    return dict(pairs)
