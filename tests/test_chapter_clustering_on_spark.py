@@ -8,7 +8,7 @@ import sys
 import duckdb
 import nbformat
 import pytest
-from chapter_runs import ROOT, markdown_outputs, run_chapter
+from chapter_runs import ROOT, assert_refused, markdown_outputs, run_chapter
 from spark_cluster import cluster, wait_until
 
 from helpers.spark import why_absent
@@ -102,18 +102,19 @@ def test_files_of_your_own_with_other_names(tmp_path, monkeypatch):
     assert "generated" not in text
 
 
-@pytest.mark.parametrize(
-    ("parameters", "fragment"),
-    [
+def test_a_parameter_out_of_range_is_refused(tmp_path):
+    cases = [
         ({"n_clusters": 1}, "n_clusters is 1. Use 2 to 10"),
         ({"n_customers": 10}, "n_customers is 10. Use a whole number from 2,000"),
         ({"columns": "{revenue: x}"}, "Give orders a file or a folder"),
         ({"spark_master": "spark://127.0.0.1:9"}, "nobody answers at spark://127.0.0.1:9"),
-        ({"spark_master": "lokal"}, "Spark does not start with spark_master = 'lokal'"),
-    ],
-)
-def test_a_parameter_out_of_range_is_refused(tmp_path, monkeypatch, parameters, fragment):
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **parameters)
+    ]
+    cases = [(parameters, [fragment]) for parameters, fragment in cases]
+    assert_refused(CHAPTER, tmp_path, cases)
+
+
+def test_what_is_refused_stops_the_command_and_leaves_nothing(tmp_path, monkeypatch):
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, spark_master="lokal")
     assert result.exit_code == 2, result.output
-    assert fragment in result.output
+    assert "Spark does not start with spark_master = 'lokal'" in result.output
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from chapter_runs import markdown_outputs, run_chapter
+from chapter_runs import assert_refused, markdown_outputs, run_chapter
 from PIL import Image
 
 from helpers.fixtures import flat_graphic
@@ -98,48 +98,39 @@ def test_other_pictures(tmp_path, monkeypatch, array, parameters, sentences):
     assert record["inputs"]["image"]["file"] == "mine.png"
 
 
-@pytest.mark.parametrize(
-    ("content", "fragment"),
-    [
-        (b"", "mine.jpg: the file is empty"),
-        (b"dear reader, this is text", "mine.jpg: not an image"),
-        (None, "damaged, cut short"),
-    ],
-    ids=["empty", "text", "truncated"],
-)
-def test_what_is_no_picture_is_refused_and_nothing_is_written(
-    tmp_path, monkeypatch, content, fragment
-):
-    path = tmp_path / "mine.jpg"
-    if content is None:
-        save(path, read_image("flower.jpg"))
-        content = path.read_bytes()[:20_000]
-    path.write_bytes(content)
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, image=path)
-    assert result.exit_code == 2
-    assert fragment in result.output
-    assert not (tmp_path / "out").exists()
+def test_what_is_no_picture_is_refused(tmp_path):
+    whole = save(tmp_path / "whole.jpg", read_image("flower.jpg")).read_bytes()
+    cases = []
+    for name, content, fragment in [
+        ("empty.jpg", b"", "the file is empty"),
+        ("text.jpg", b"dear reader, this is text", "not an image"),
+        ("truncated.jpg", whole[:20_000], "damaged, cut short"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        cases.append(({"image": tmp_path / name}, [f"{name}: ", fragment]))
+    assert_refused(CHAPTER, tmp_path, cases)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "fragment"),
-    [
-        ({"image": "chinna.jpg"}, "china.jpg"),
+def test_a_parameter_out_of_range_is_refused(tmp_path):
+    path = save(tmp_path / "mine.png", transparent())
+    cases = [
         ({"n_colors": "[]"}, "n_colors is []. Use 1 to 8 whole numbers from 1 to 256"),
         ({"n_colors": "[300]"}, "n_colors is [300]"),
         ({"n_colors": "[2.5]"}, "n_colors is [2.5]"),
         ({"random_state": -1}, "random_state is -1"),
-    ],
-)
-def test_a_parameter_out_of_range_is_refused(tmp_path, monkeypatch, parameters, fragment):
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **parameters)
-    assert result.exit_code == 2, result.output
-    assert fragment in result.output
-    assert not (tmp_path / "out").exists()
+        ({"image": path, "dither": "true"}, "mine.png: has transparent pixels"),
+    ]
+    cases = [(parameters, [fragment]) for parameters, fragment in cases]
+    assert_refused(CHAPTER, tmp_path, cases)
 
 
-def test_transparent_pixels_are_not_dithered(tmp_path, monkeypatch):
-    path = save(tmp_path / "mine.png", transparent())
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, image=path, dither="true")
-    assert result.exit_code == 2
-    assert "mine.png: has transparent pixels" in result.output
+def test_what_is_refused_stops_the_command_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "mine.jpg").write_bytes(b"dear reader, this is text")
+    for image, fragment in [
+        (tmp_path / "mine.jpg", "mine.jpg: not an image"),
+        ("chinna.jpg", "china.jpg"),
+    ]:
+        result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, image=image)
+        assert result.exit_code == 2, result.output
+        assert fragment in result.output
+        assert not (tmp_path / "out").exists()
