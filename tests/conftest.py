@@ -17,8 +17,15 @@ ONLINE_RETAIL = (ROOT / "../shared/data/online_retail/online_retail.csv.gz").res
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Small tables are clustered faster so, and sums do not depend on the number of cores."""
-    with threadpool_limits(1):
+    """
+    Small tables are clustered faster so, and sums do not depend on the number of cores.
+
+    The environment is for the chapters, which run in processes of their own: where several tests
+    run at once, their threads would wait for each other.
+    """
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as monkeypatch:
+        for library in ("OMP", "OPENBLAS"):
+            monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
         yield
 
 

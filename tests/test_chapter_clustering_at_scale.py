@@ -7,7 +7,7 @@ import duckdb
 import nbformat
 import pandas as pd
 import pytest
-from chapter_runs import markdown_outputs, run_chapter
+from chapter_runs import assert_refused, markdown_outputs, run_chapter
 
 from helpers.fixtures import ONE_CROWD, SHOPPERS, write_order_lines
 from helpers.measurement import write_measurements
@@ -52,14 +52,44 @@ def test_with_its_defaults_the_cells_are_as_good_as_everybody(tmp_path, monkeypa
     assert record["inputs"]["orders"] == {"name": "generated"}
 
 
-def test_a_crowd_without_segments_is_called_one(tmp_path, monkeypatch):
-    shop = write_order_lines(tmp_path / "crowd", 3_000, segments=ONE_CROWD)
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, orders=shop, n_clusters=3)
+def few_measurements(path, sizes):
+    """Write a record of a machine that measured little."""
+    row = {"customers": 4, "inertia": 0.2, "segments": ["a"], "repeats": 1}
+    runs = [
+        {"way": way, "lines": lines, "seconds": lines / 1e6, "peak_mb": 300, **row}
+        for way in ("pandas", "DuckDB, cells")
+        for lines in sizes
+    ]
+    measured = {
+        "made": "2026-01-31",
+        "machine": {"processor": "abacus", "cores": 1, "memory_gb": 1, "system": "wood"},
+        "versions": {"python": "3"},
+        "runs": runs,
+        "skipped": {"Spark, cells": "There is no Java."},
+    }
+    write_measurements(path, measured)
+    return path
+
+
+def assert_says_who_measured(text):
+    assert "Measured on 2026-01-31: abacus, 1 core, 1 GB, wood" in text
+    assert "Spark, cells: There is no Java." in text
+
+
+def test_a_crowd_is_called_one_and_a_single_size_decides_nothing(tmp_path, monkeypatch):
+    options = {
+        "orders": write_order_lines(tmp_path / "crowd", 3_000, segments=ONE_CROWD),
+        "n_clusters": 3,
+        "measurements": few_measurements(tmp_path / "few.json", [100]),
+    }
+    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
     assert result.exit_code == 0, result.output
     text, _, record = assert_page_agrees_with_exports(tmp_path / "out")
     assert "**There are no clear clusters:**" in text
     assert "asks for K = 3" in text
     assert record["inputs"]["orders"]["folder"] == "crowd"
+    assert_says_who_measured(text)
+    assert "nothing to decide from" in text
 
 
 def own_lines(path, n_customers=900):
@@ -78,46 +108,22 @@ OWN = (
 )
 
 
-def test_a_file_of_your_own_with_other_names(tmp_path, monkeypatch):
-    own = own_lines(tmp_path / "mine.parquet")
-    options = {"orders": own, "columns": OWN, "n_clusters": 2, "snapshot": "2025-03-01"}
+def test_a_file_with_other_names_and_measurements_of_another_machine(tmp_path, monkeypatch):
+    options = {
+        "orders": own_lines(tmp_path / "mine.parquet"),
+        "columns": OWN,
+        "n_clusters": 2,
+        "snapshot": "2025-03-01",
+        "measurements": few_measurements(tmp_path / "few.json", [10**6, 10**7, 10**8]),
+    }
     result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
     assert result.exit_code == 0, result.output
     text, _, record = assert_page_agrees_with_exports(tmp_path / "out")
     assert "**900 customers with sales**" in text
     assert record["inputs"]["orders"]["file"] == "mine.parquet"
     assert "generated" not in text
-
-
-@pytest.mark.parametrize(
-    ("sizes", "sentence"),
-    [
-        ([100], "nothing to decide from"),
-        ([10**6, 10**7, 10**8], "this one**, within these limits: **pandas** for"),
-    ],
-)
-def test_few_measurements_make_a_page_without_gaps(tmp_path, monkeypatch, sizes, sentence):
-    row = {"customers": 4, "inertia": 0.2, "segments": ["a"], "repeats": 1}
-    runs = [
-        {"way": way, "lines": lines, "seconds": lines / 1e6, "peak_mb": 300, **row}
-        for way in ("pandas", "DuckDB, cells")
-        for lines in sizes
-    ]
-    measured = {
-        "made": "2026-01-31",
-        "machine": {"processor": "abacus", "cores": 1, "memory_gb": 1, "system": "wood"},
-        "versions": {"python": "3"},
-        "runs": runs,
-        "skipped": {"Spark, cells": "There is no Java."},
-    }
-    write_measurements(tmp_path / "few.json", measured)
-    options = {"measurements": tmp_path / "few.json", **FEW}
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
-    assert result.exit_code == 0, result.output
-    text, _, _ = assert_page_agrees_with_exports(tmp_path / "out")
-    assert "Measured on 2026-01-31: abacus, 1 core, 1 GB, wood" in text
-    assert "Spark, cells: There is no Java." in text
-    assert sentence in text
+    assert_says_who_measured(text)
+    assert "this one**, within these limits: **pandas** for" in text
 
 
 def damaged(tmp_path):
@@ -134,36 +140,35 @@ def incomplete(tmp_path):
     return {"orders": tmp_path, "columns": OWN}
 
 
-@pytest.mark.parametrize(
-    ("given", "fragment"),
-    [
-        (damaged, "may.parquet: cannot be read"),
-        (incomplete, "may.parquet: no column"),
-        (lambda folder: {"orders": own_lines(folder / "x.parquet")}, "no column customer_id"),
-        (
-            lambda folder: {"orders": own_lines(folder / "x.parquet", 400), "columns": OWN},
-            "For fewer than 500",
-        ),
-        (lambda _: {"orders": "generatd"}, "generated"),
-        (lambda _: {"n_customers": 1}, "n_customers is 1. Use a whole number from 2,000"),
-        (lambda _: {"n_clusters": 11}, "n_clusters is 11. Use 2 to 10"),
-        (lambda _: {"memory_limit": "lots"}, "memory_limit='lots' is no size"),
-        (lambda _: {"memory_limit": "1MB"}, "memory_limit='1MB' is too small"),
-        (lambda _: {"snapshot": "soon"}, "snapshot 'soon' is not a day"),
-        (lambda _: {"columns": "{revenue: x}"}, "Give orders a file or a folder"),
-        (
-            lambda folder: {"measurements": own_lines(folder / "x.parquet")},
-            "x.parquet: cannot be read",
-        ),
-    ],
-)
-def test_what_cannot_be_used_is_refused_and_nothing_is_written(
-    tmp_path, monkeypatch, given, fragment
-):
-    folder = tmp_path / "given"
-    folder.mkdir()
-    options = {**FEW, **given(folder)}
-    result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **options)
-    assert result.exit_code == 2, result.output
-    assert fragment in result.output
-    assert not (tmp_path / "out").exists()
+def test_what_cannot_be_used_is_refused(tmp_path):
+    for name in ("damaged", "incomplete"):
+        (tmp_path / name).mkdir()
+    own = own_lines(tmp_path / "x.parquet")
+    few = own_lines(tmp_path / "few.parquet", 400)
+    cases = [
+        (damaged(tmp_path / "damaged"), "may.parquet: cannot be read"),
+        (incomplete(tmp_path / "incomplete"), "may.parquet: no column"),
+        ({"orders": own}, "no column customer_id"),
+        ({"orders": few, "columns": OWN}, "For fewer than 500"),
+        ({"n_customers": 1}, "n_customers is 1. Use a whole number from 2,000"),
+        ({"n_clusters": 11}, "n_clusters is 11. Use 2 to 10"),
+        ({"memory_limit": "lots"}, "memory_limit='lots' is no size"),
+        ({"snapshot": "soon"}, "snapshot 'soon' is not a day"),
+        ({"columns": "{revenue: x}"}, "Give orders a file or a folder"),
+        ({"measurements": own}, "x.parquet: cannot be read"),
+    ]
+    cases = [({**FEW, **parameters}, [fragment]) for parameters, fragment in cases]
+    assert_refused(CHAPTER, tmp_path, cases)
+
+
+def test_what_is_refused_stops_the_command_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "given").mkdir()
+    for parameters, fragment in [
+        (damaged(tmp_path / "given"), "may.parquet: cannot be read"),
+        ({"orders": "generatd"}, "generated"),
+        ({"memory_limit": "1MB", **FEW}, "memory_limit='1MB' is too small"),
+    ]:
+        result = run_chapter(CHAPTER, tmp_path / "out", monkeypatch, **parameters)
+        assert result.exit_code == 2, result.output
+        assert fragment in result.output
+        assert not (tmp_path / "out").exists()
