@@ -119,9 +119,13 @@ def psi(reference, current, bins=10):
     0.0
     """
     edges = quantile_edges(reference, bins) if np.ndim(bins) == 0 else np.asarray(bins)
-    p, q = (
-        _counts(np.asarray(sample, dtype=float), edges) + 0.5 for sample in (reference, current)
-    )
+    samples = (np.asarray(sample, dtype=float) for sample in (reference, current))
+    return _index(*(_counts(sample, edges) for sample in samples))
+
+
+def _index(reference, current):
+    """Population stability index of two samples, by their rows in each bin."""
+    p, q = reference + 0.5, current + 0.5
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum((q - p) * np.log(q / p)))
 
@@ -422,10 +426,10 @@ class DriftMonitor:
 
         X = self._prepared(self.reference)
         self._distances = self._reference_distances(X)
-        self._labels = self._label(self.reference, self._distances)
         self.names = self._names()
+        self._codes = self._coded(self.reference, self._distances)
         self._radius = self._radii()
-        self._spread = self._distances / self._radius[self._codes(self._labels)]
+        self._spread = self._distances / self._radius[self._codes]
 
     @property
     def has_centers(self):
@@ -481,22 +485,25 @@ class DriftMonitor:
         """
         current = self._checked(current, "The current table")
         distances = self._distance(self._prepared(current))
-        labels = self._label(current, distances)
-        codes = self._codes(labels)
+        codes = self._coded(current, distances)
         spread = distances / self._radius[codes]
 
         tests, distributions = {}, {}
         for name in self.columns:
             pair = self.reference[name].to_numpy(), current[name].to_numpy()
             edges = self._edges(*pair)
-            tests[name] = self._psi_test(*pair, edges)
-            distributions[name] = _binned(*pair, edges)
-        between = _join_small(
-            self._codes(self._labels), np.arange(len(self.names) - 1), self._least(len(current))
+            counts = [_counts(values, edges) for values in pair]
+            tests[name] = self._psi_test(*counts)
+            distributions[name] = _binned(*pair, edges, *counts)
+        between = np.arange(len(self.names) - 1)
+        between = _join_small(self._codes, between, self._least(len(current)))
+        tests["cluster shares"] = self._psi_test(
+            *(_counts(each, between) for each in (self._codes, codes))
         )
-        tests["cluster shares"] = self._psi_test(self._codes(self._labels), codes, between)
-        pair = self._spread, spread
-        tests["distance to the clusters"] = self._psi_test(*pair, self._edges(*pair))
+        edges = self._edges(self._spread, spread)
+        tests["distance to the clusters"] = self._psi_test(
+            *(_counts(each, edges) for each in (self._spread, spread))
+        )
         tests["rows outside the radius"] = self._outside_test(spread)
         evidence = pd.DataFrame.from_dict(tests, orient="index").rename_axis("test")
         evidence["detectable"] = evidence["value"] > evidence["by chance"]
@@ -505,7 +512,7 @@ class DriftMonitor:
 
         moved, by_chance, clusters = None, None, None
         if self.has_centers:
-            moved, clusters = self._refit_beside(current, labels, spread)
+            moved, clusters = self._refit_beside(current, codes, spread)
             if evidence["counts"].any():
                 by_chance = self._moved_by_chance(min(len(current), REFIT_ROWS))
         decision = _decide(evidence, moved, by_chance)
@@ -516,8 +523,8 @@ class DriftMonitor:
             rule=self.rule,
             evidence=evidence,
             features=features,
-            shares=self._shares(labels),
-            transitions=self._transitions(current.index, labels),
+            shares=self._shares(codes),
+            transitions=self._transitions(current.index, codes),
             clusters=clusters,
             moved=moved,
             moved_by_chance=by_chance,
@@ -615,12 +622,14 @@ class DriftMonitor:
         farther[n[nearest] == 1] = np.inf
         return np.minimum(farther, others)
 
-    def _label(self, table, distances):
-        """Return the cluster of each row; of a detector, whether it is ordinary."""
-        if self.has_centers:
-            named = hasattr(self.model, "feature_names_in_")
-            return np.asarray(self.model.predict(table if named else table.to_numpy(dtype=float)))
-        return np.where(distances > -self._last.offset_, "anomalous", "ordinary")
+    def _coded(self, table, distances):
+        """Return the place in ``names`` of each row's cluster; numbers, for names take memory."""
+        if not self.has_centers:
+            return (distances > -self._last.offset_).astype(int)
+        named = hasattr(self.model, "feature_names_in_")
+        labels = self.model.predict(table if named else table.to_numpy(dtype=float))
+        order = np.argsort(self.names)
+        return order[np.searchsorted(self.names, labels, sorter=order)]
 
     def _names(self):
         """Return the names of all clusters, also of those without a row here, the best first."""
@@ -632,17 +641,14 @@ class DriftMonitor:
     def _n_clusters(self):
         return len(self._last.cluster_centers_)
 
-    def _codes(self, labels):
-        return pd.Index(self.names).get_indexer(labels)
-
     def _radii(self):
         """Return the radius of each cluster: the distance that 1 % of its reference rows exceed."""
         # Distances of rows, and nothing between them, for the sake of an exact test.
         overall = np.quantile(self._distances, RADIUS_QUANTILE, method="higher")
         radii = np.full(len(self.names), overall)
         if self.has_centers:
-            for code, name in enumerate(self.names):
-                own = self._distances[self._labels == name]
+            for code in range(len(self.names)):
+                own = self._distances[self._codes == code]
                 if len(own) >= MIN_ROWS:
                     radii[code] = np.quantile(own, RADIUS_QUANTILE, method="higher")
         return np.where(radii > 0, radii, overall or 1.0)
@@ -661,9 +667,10 @@ class DriftMonitor:
         # Where nearly all values are one, the news are those below and above all of them.
         return np.array([np.nextafter(reference.min(), -np.inf), reference.max()])
 
-    def _psi_test(self, reference, current, edges):
-        n, m, bins = len(reference), len(current), len(edges) + 1
-        value = psi(reference, current, edges)
+    def _psi_test(self, reference, current):
+        """Compare the rows in each bin with those of the reference."""
+        n, m, bins = reference.sum(), current.sum(), len(reference)
+        value = _index(reference, current)
         return {
             "measure": "PSI",
             "value": value,
@@ -693,7 +700,7 @@ class DriftMonitor:
             "material from": MATERIAL_OUTSIDE,
         }
 
-    def _refit_beside(self, current, labels, spread):
+    def _refit_beside(self, current, codes, spread):
         """Return the share of rows that a refit puts elsewhere, and what became of clusters."""
         rng = check_random_state(self.random_state)
         # By their values, for the order in which rows come is no news.
@@ -702,9 +709,9 @@ class DriftMonitor:
         new = self._refitted(current.iloc[drawn], rng)
         order = np.argsort(-np.bincount(new), kind="stable")
         new = np.array([f"new {place + 1}" for place in np.argsort(order)])[new]
-        old = labels[drawn].astype(object)
+        old = np.array(self.names, dtype=object)[codes[drawn]]
         fates = cluster_transitions(np.where(spread[drawn] > 1, OUTSIDE, old), new)
-        return moved_share(labels[drawn], new), fates
+        return moved_share(old, new), fates
 
     def _refitted(self, rows, rng):
         """Return labels of the same steps, fitted anew on these rows."""
@@ -725,42 +732,46 @@ class DriftMonitor:
         for _ in range(N_REFITS):
             drawn = rng.randint(len(self.reference), size=n_rows)
             new = self._refitted(self.reference.iloc[drawn], rng)
-            moved.append(moved_share(self._labels[drawn], new))
+            moved.append(moved_share(self._codes[drawn], new))
         return float(np.quantile(moved, 0.95))
 
-    def _shares(self, labels):
+    def _shares(self, codes):
         """Return the shares of the clusters then and now."""
+        n = len(self.names)
         counts = {
-            "reference": np.bincount(self._codes(self._labels), minlength=len(self.names)),
-            "current": np.bincount(self._codes(labels), minlength=len(self.names)),
+            "reference": np.bincount(self._codes, minlength=n),
+            "current": np.bincount(codes, minlength=n),
         }
         table = pd.DataFrame(counts, index=pd.Index(self.names, name="cluster"))
         return table / table.sum()
 
-    def _transitions(self, index, labels):
+    def _transitions(self, index, codes):
         """Return a table of clusters then and now, of the rows that both tables name."""
         if index.name is None or index.name != self.reference.index.name:
             return None
-        was = pd.Series(self._labels, index=self.reference.index, name="was").astype(object)
-        now = pd.Series(labels, index=index, name="is now").astype(object)
-        both = pd.concat([was, now], axis=1)
-        both["was"] = both["was"].fillna("new")
-        both["is now"] = both["is now"].fillna("gone")
-        return (
-            pd.crosstab(both["was"], both["is now"])
-            .reindex(index=[*self.names, "new"], columns=[*self.names, "gone"], fill_value=0)
-            .rename_axis(index="was", columns="is now")
+        n = len(self.names)
+        place = self.reference.index.get_indexer(index)
+        was = np.where(place < 0, n, self._codes[place])
+        stays = np.zeros(len(self.reference), dtype=bool)
+        stays[place[place >= 0]] = True
+        counts = np.zeros((n + 1, n + 1), dtype=int)
+        np.add.at(counts, (was, codes), 1)
+        counts[:n, n] = np.bincount(self._codes[~stays], minlength=n)
+        return pd.DataFrame(
+            counts,
+            index=pd.Index([*self.names, "new"], name="was"),
+            columns=pd.Index([*self.names, "gone"], name="is now"),
         )
 
 
-def _binned(reference, current, edges):
+def _binned(reference, current, edges, n_reference, n_current):
     """Return the share of each bin in both tables, with the limits of the bins."""
     return pd.DataFrame(
         {
             "from": [min(reference.min(), current.min()), *edges],
             "to": [*edges, max(reference.max(), current.max())],
-            "reference": _counts(reference, edges) / len(reference),
-            "current": _counts(current, edges) / len(current),
+            "reference": n_reference / len(reference),
+            "current": n_current / len(current),
         }
     )
 

@@ -480,7 +480,7 @@ def test_false_alarms_of_rows_outside_are_as_rare_as_asked_for(n, n_clusters):
 def monitor_spread(monitor, table):
     """Distances of new rows in units of the radius, as a check has them."""
     distances = monitor._distance(monitor._prepared(table))
-    return distances / monitor._radius[monitor._codes(monitor._label(table, distances))]
+    return distances / monitor._radius[monitor._coded(table, distances)]
 
 
 def test_the_limit_of_rows_outside_is_a_quantile_of_the_beta_binomial(reference, current):
