@@ -29,6 +29,9 @@ FLAGS = [
     "--no-first-run",
 ]
 
+# Each process of the tests would build the book of its own: all chapters, for minutes.
+of_the_book = pytest.mark.xdist_group("book")
+
 
 def build(project, monkeypatch, *words):
     monkeypatch.chdir(project)
@@ -271,6 +274,7 @@ def pages(html):
     return sorted(path.as_posix() for path in found if path.parts[0] != "_static")
 
 
+@of_the_book
 def test_every_link_leads_somewhere(site):
     parsed = {name: _Page((site / name).read_text()) for name in pages(site)}
     broken = []
@@ -286,6 +290,7 @@ def test_every_link_leads_somewhere(site):
     assert broken == []
 
 
+@of_the_book
 def test_nothing_is_left_of_the_machine_that_built_it(site):
     traces = (str(ROOT), str(Path.home()) + "/", str(site.parents[2]), ".staging-", ".course-")
     found = [
@@ -361,6 +366,7 @@ def visit(browser):
         context.close()
 
 
+@of_the_book
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_page_works_without_complaint_and_without_another_host(site, address, visit, width):
     problems = []
@@ -374,6 +380,7 @@ def test_every_page_works_without_complaint_and_without_another_host(site, addre
     assert problems == []
 
 
+@of_the_book
 def test_every_image_says_what_it_shows(site, address, visit):
     problems = []
     for name in pages(site):
@@ -386,6 +393,7 @@ def test_every_image_says_what_it_shows(site, address, visit):
     assert problems == []
 
 
+@of_the_book
 def test_the_site_opens_from_a_disk(site, visit):
     page, complaints = visit(site.joinpath("index.html").as_uri(), 1280)
     assert page.locator("article h1").is_visible()
