@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
 from helpers.course.monitor import check_model, write_report
@@ -189,6 +190,22 @@ def _assignments(given: tuple[str, ...]) -> dict[str, str]:
             raise InputError(f"-p {name}=... is given twice.")
         texts[name] = text
     return texts
+
+
+@main.command(epilog="Example: course new spring-2026")
+@click.argument("name")
+@_reporting
+def new(name: str) -> None:
+    """
+    Write the file of a new edition, with everything that it may say as comments.
+
+    NAME is that of the edition, for a file in editions; or the path of a file that ends in .yml.
+    """
+    path = _short(write_draft(_find_project(), name))
+    click.echo(
+        f'{path}: every setting and parameter with its default. Remove the "# " in front of what '
+        f"you want to set. Then:\n  course check {path}\n  course build {path}"
+    )
 
 
 @main.command(epilog="Example: course build editions/online_retail.yml --audience student")

@@ -23,31 +23,29 @@ Audience = Literal["student", "instructor", "reader"]
 
 
 class Edition(BaseModel):
-    """
-    What to build, and for whom.
-
-    Attributes
-    ----------
-    name : str
-        Names the folder of the site; lower-case letters, digits and hyphens.
-    title, author : str or None
-        In place of those in ``_config.yml``.
-    audience : {"student", "instructor", "reader"}
-        Solutions are left out, shown open, or folded.
-    chapters : dict of dict
-        Parameters by chapter, in the order of the site; empty for every chapter with its defaults.
-    base : Path
-        Folder that paths are relative to.
-    """
+    """What to build, and for whom: the settings that an edition's file may have, and its folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-    title: Annotated[str, Field(min_length=1)] | None = None
-    author: Annotated[str, Field(min_length=1)] | None = None
-    audience: Audience = "reader"
-    chapters: dict[str, dict[str, Any]] = {}
-    base: Annotated[Path, Field(exclude=True)] = Path()
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)] = Field(
+        description="names the folder of the site; lower-case letters, digits and hyphens"
+    )
+    title: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="in place of the one in _config.yml"
+    )
+    author: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="in place of the one in _config.yml"
+    )
+    audience: Audience = Field(
+        default="reader", description="solutions are left out, shown open, or folded"
+    )
+    chapters: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="parameters by chapter, in the order of the site; without it, every chapter",
+    )
+    base: Annotated[Path, Field(exclude=True)] = Field(
+        default=Path(), description="folder that paths are relative to"
+    )
 
 
 FIELDS = [field for field in Edition.model_fields if field != "base"]
@@ -75,6 +73,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     return content
 
 
+def name_of(path: Path) -> str:
+    """Name of an edition whose file does not say another."""
+    return path.stem.lower().replace("_", "-")
+
+
 def read_edition(project: Path, path: Path) -> Edition:
     """
     Edition of a file, with the values of every chapter checked.
@@ -85,7 +88,7 @@ def read_edition(project: Path, path: Path) -> Edition:
         With a line for each thing that is wrong.
     """
     content = read_settings(path)
-    content.setdefault("name", path.stem.lower().replace("_", "-"))
+    content.setdefault("name", name_of(path))
     if isinstance(content.get("chapters"), dict):
         # A chapter without parameters is written as its name and a colon.
         content["chapters"] = {
@@ -105,7 +108,7 @@ def read_edition(project: Path, path: Path) -> Edition:
     try:
         edition = Edition(**known, base=path.resolve().parent)
     except ValidationError as error:
-        problems += list(_model_problems(error))
+        problems += list(model_problems(error))
     chapters = known.get("chapters", {})
     if isinstance(chapters, dict):
         for chapter, values in chapters.items():
@@ -116,7 +119,7 @@ def read_edition(project: Path, path: Path) -> Edition:
     return edition
 
 
-def _model_problems(error: ValidationError) -> Iterator[str]:
+def model_problems(error: ValidationError) -> Iterator[str]:
     """One sentence for each fault that pydantic found."""
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])

@@ -243,20 +243,20 @@ def with_values(source: str, parameters: list[Parameter], values: Mapping[str, A
         value = values.get(parameter.name, parameter.default)
         if value != parameter.default:
             first, start, last, end = parameter.span
-            new = lines[first][:start] + _literal(value).encode() + lines[last][end:]
+            new = lines[first][:start] + literal(value).encode() + lines[last][end:]
             lines[first : last + 1] = [new]
     return b"\n".join(lines).decode()
 
 
-def _literal(value: Any) -> str:
-    """Python source of a plain value, with double quotes."""
+def literal(value: Any) -> str:
+    """Python source of a plain value, with double quotes; YAML reads it as the same value."""
     match value:
         case str():
             return json.dumps(value, ensure_ascii=False)
         case list():
-            return f"[{', '.join(_literal(item) for item in value)}]"
+            return f"[{', '.join(literal(item) for item in value)}]"
         case dict():
-            items = (f"{_literal(key)}: {_literal(item)}" for key, item in value.items())
+            items = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
             return f"{{{', '.join(items)}}}"
     return repr(value)
 
