@@ -25,11 +25,21 @@ from helpers.tables import (
     read_amounts,
     read_dates,
     read_ids,
+    read_names,
     read_table,
 )
 from helpers.text import InputError
 
-__all__ = ["SAMPLE_IMAGES", "InputError", "image_file", "read_flows", "read_image", "read_orders"]
+__all__ = [
+    "SAMPLE_IMAGES",
+    "InputError",
+    "flow_columns",
+    "image_file",
+    "order_columns",
+    "read_flows",
+    "read_image",
+    "read_orders",
+]
 
 LARGEST = 1e12  # a quantity, price or revenue beyond this is a slip; sums stay exact to the penny
 LARGEST_FLOW = 1e15  # bytes, packets or seconds of one flow beyond this are a slip
@@ -148,11 +158,7 @@ def read_orders(path, *, columns=None):
     0         007       A1 2024-01-31      4.5
     """
     path = Path(path)
-    columns = dict(columns or {})
-    if "revenue" in columns and columns.keys() & {"quantity", "unit_price"}:
-        raise fault(
-            path, ["columns= gives revenue and also quantity or unit_price. Leave one out."]
-        )
+    columns = _order_mapping(path, columns)
     read = {"customer_id": read_ids, "order_id": read_ids, "order_date": read_dates}
     table, names = read_table(path, ORDERS, columns, _order_names, read)
 
@@ -169,6 +175,35 @@ def read_orders(path, *, columns=None):
     table = table[["customer_id", "order_id", "order_date", "revenue"]].reset_index(drop=True)
     # Each id stored once: a tenth of the memory, and grouping by it takes no comparing of text.
     return table.astype({"customer_id": "category", "order_id": "category"})
+
+
+def order_columns(path, *, columns=None):
+    """
+    Columns that ``read_orders`` would read, by the beginning of the file alone.
+
+    Parameters
+    ----------
+    path, columns
+        As for ``read_orders``.
+
+    Returns
+    -------
+    dict of str to str
+        The file's own name of each column, by standard name.
+
+    Raises
+    ------
+    InputError
+        If the file does not begin as text, or its header lacks a column.
+    """
+    path = Path(path)
+    columns = _order_mapping(path, columns)
+    return read_names(path, ORDERS, columns, _order_names, whole=False)
+
+
+def flow_columns(path, *, columns=None):
+    """Columns that ``read_flows`` would read; see ``order_columns``."""
+    return read_names(Path(path), FLOWS, dict(columns or {}), _flow_names, whole=False)
 
 
 def read_flows(path, *, columns=None):
@@ -242,6 +277,16 @@ def _flow_names(header, columns):
     elif absent & packets:  # one direction alone says little
         absent |= packets
     return {name: own for name, own in names.items() if name not in absent}
+
+
+def _order_mapping(path, columns):
+    """Return the names given for the columns, which may not say twice what revenue is."""
+    columns = dict(columns or {})
+    if "revenue" in columns and columns.keys() & {"quantity", "unit_price"}:
+        raise fault(
+            path, ["columns= gives revenue and also quantity or unit_price. Leave one out."]
+        )
+    return columns
 
 
 def _order_names(header, columns):

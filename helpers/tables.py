@@ -91,15 +91,41 @@ def read_table(path, schema, columns, choose_names, read):
     InputError
         With every fault found, one a line.
     """
-    _check_names(path, columns, schema)
-    _check_bytes(path)
-    header = _header(path)
-    names = choose_names(header, columns)
-    _check_header(path, header, names, schema)
+    names = read_names(path, schema, columns, choose_names)
     cells = _cells(path, names)
     table = pd.DataFrame({name: read.get(name, read_numbers)(cells[name]) for name in names})
     _check_table(path, table, schema, cells, names)
     return table, names
+
+
+def read_names(path, schema, columns, choose_names, *, whole=True):
+    """
+    Find the columns that ``read_table`` would read, without reading their cells.
+
+    Parameters
+    ----------
+    path, schema, columns, choose_names
+        As for ``read_table``.
+    whole : bool, default=True
+        Whether all of the file has to be text. Otherwise only its beginning is looked at, which
+        takes no time however large it is.
+
+    Returns
+    -------
+    dict of str to str
+        The file's own name of each column, by standard name.
+
+    Raises
+    ------
+    InputError
+        With what is wrong with the bytes, or else every fault of the header, one a line.
+    """
+    _check_names(path, columns, schema)
+    _check_bytes(path, whole=whole)
+    header = _header(path)
+    names = choose_names(header, columns)
+    _check_header(path, header, names, schema)
+    return names
 
 
 def read_header(path):
@@ -165,8 +191,8 @@ def check_file(path, names=()):
         raise fault(path, [f"no such file in '{path.parent}'{near}. {remedy}"])
 
 
-def _check_bytes(path):
-    """Refuse, a block at a time, what is not UTF-8 text of a sensible size."""
+def _check_bytes(path, *, whole=True):
+    """Refuse, a block at a time or by its first, what is not UTF-8 text of a sensible size."""
     check_file(path)
     limit = max(MAX_EXPANDED, MAX_EXPANSION * path.stat().st_size)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -176,7 +202,7 @@ def _check_bytes(path):
             problem = f"compressed with gzip, whatever its name says. Rename it to {path.name}.gz."
             raise fault(path, [problem])
         with _open(path) as file:
-            while block:
+            while block and (whole or not size):
                 block = file.read(BLOCK)
                 kind = next((KINDS[magic] for magic in KINDS if block.startswith(magic)), None)
                 if kind and not size:

@@ -1,4 +1,4 @@
-"""A course in miniature, for tests: one short chapter, two pages, an edition."""
+"""A course in miniature, for tests: one short chapter, two pages. And the real one, for reading."""
 
 import shutil
 from pathlib import Path
@@ -139,4 +139,22 @@ def make_project(folder, *extra):
     (folder / "book" / "references.bib").write_text("")
     (folder / "data" / "orders.csv").write_text("a\nb\nc\n")
     nbformat.write(chapter(*extra), folder / "notebooks" / "mini.ipynb")
+    return folder
+
+
+def copy_course(folder):
+    """Put the course itself, without pages and outputs, into a folder; return its path."""
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "data").symlink_to(ROOT / "data")
+    (folder / "editions").mkdir()
+    (folder / "notebooks").mkdir()
+    for path in (ROOT / "notebooks").glob("*.yml"):
+        shutil.copy(path, folder / "notebooks")
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = []
+        nbformat.write(notebook, folder / "notebooks" / path.name)
     return folder

@@ -1,34 +1,17 @@
-import shutil
-
 import nbformat
 import pytest
 from click.testing import CliRunner
-from course_project import ROOT, make_project
+from course_project import ROOT, copy_course, make_project
 
 from helpers.course.cli import main
 from helpers.course.edition import FIELDS, read_edition
-from helpers.course.parameters import (
-    chapter_path,
-    parameters_cell,
-    read_notebook,
-    read_parameters,
-)
+from helpers.course.parameters import chapter_path, read_notebook, read_parameters
 from helpers.course.site import read_toc, toc_chapters
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    "The course itself, with no more of its notebooks than the parameters, so that it is read fast."
-    folder = tmp_path_factory.mktemp("course")
-    (folder / "data").symlink_to(ROOT / "data")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("e*"))
-    for path in (folder / "notebooks").glob("*.ipynb"):
-        notebook = read_notebook(path)
-        notebook.cells = [parameters_cell(notebook)]
-        nbformat.write(notebook, path)
-    return folder
+    return copy_course(tmp_path_factory.mktemp("course"))
 
 
 def course(*words):

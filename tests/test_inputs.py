@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from helpers import inputs
 from helpers import tables as csv_tables
-from helpers.inputs import ORDERS, InputError, read_orders
+from helpers.inputs import ORDERS, InputError, order_columns, read_orders
 
 HEADER = "customer_id,order_id,order_date,revenue\n"
 GOOD = HEADER + "007,A1,2024-01-31,4.5\n"
@@ -588,3 +588,24 @@ def test_online_retail_gives_its_published_figures():
     assert sales["customer_id"].nunique() == 4_338
     # 397,884 additions of floats: well within a penny.
     assert np.isclose(sales["revenue"].sum(), 8_911_407.90, rtol=0, atol=0.01)
+
+
+def test_the_columns_can_be_found_without_reading_the_file(save):
+    path = save(GOOD.replace("customer_id", "Client") + "7,A2,no date,1\n" * 100_000 + "\0")
+    columns = {"customer_id": "Client"}
+    names = ["customer_id", "order_id", "order_date", "revenue"]
+    found = order_columns(path, columns=columns)
+    assert found == {name: columns.get(name, name) for name in names}
+    with pytest.raises(InputError, match="NUL bytes"):
+        read_orders(path, columns=columns)
+    for bad in (None, {"revenue": "x"}, {"revenue": "order_id", "quantity": "x"}):
+        with pytest.raises(InputError) as header:
+            order_columns(path, columns=bad)
+        path.write_text(GOOD.replace("customer_id", "Client"))
+        assert str(header.value) == refusal(path, bad)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"\xff", b"\x1f\x8b"])
+def test_what_does_not_begin_as_text_has_no_columns(save, content):
+    with pytest.raises(InputError):
+        order_columns(save(content))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.inputs import InputError, read_flows
+from helpers.inputs import InputError, flow_columns, read_flows
 
 HEADER = (
     "bytes_sent,bytes_received,duration,packets_sent,packets_received,ip_address,timestamp,label"
@@ -119,3 +119,14 @@ def test_a_timestamp_without_a_date_is_refused(save):
 def test_names_for_missing_addresses_and_labels(save):
     flows = read_flows(save(GOOD + "1,1,1,1,1,,2024-03-04 10:00:00,\n"))
     assert flows[["ip_address", "label"]].isna().sum().tolist() == [1, 1]
+
+
+def test_the_columns_can_be_found_without_reading_the_file(save):
+    path = save("src,bytes_received,duration,label\nnone,of,these,numbers\n")
+    assert flow_columns(path, columns={"bytes_sent": "src", "label": ""}) == {
+        "bytes_sent": "src",
+        "bytes_received": "bytes_received",
+        "duration": "duration",
+    }
+    with pytest.raises(InputError, match="no column 'bytes_sent'"):
+        flow_columns(path)

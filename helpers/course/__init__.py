@@ -2,6 +2,7 @@
 The course regenerates itself: notebooks in, executed notebooks and a finished site out.
 
 ``parameters`` reads what a chapter may be asked to do, ``execute`` runs it, ``edition`` reads an
-instructor's choices, ``draft`` begins a new edition, ``needs`` knows what not everybody has,
-``site`` builds the book, ``monitor`` watches a saved model, ``cli`` is the command ``course``.
+instructor's choices, ``draft`` begins a new edition, ``check`` looks for faults in one with the
+``guards`` of its chapters, ``needs`` knows what not everybody has, ``site`` builds the book,
+``monitor`` watches a saved model, ``cli`` is the command ``course``.
 """

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from helpers.course.check import check_edition
 from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
@@ -25,7 +26,7 @@ from helpers.course.parameters import (
     read_values,
 )
 from helpers.course.site import SiteError, build_site
-from helpers.text import InputError, read_yaml
+from helpers.text import InputError, counted, read_yaml
 
 FAILED, BAD_INPUT = 1, 2
 DECIDED = {"keep": 0, "watch": 3, "refit": 4}
@@ -206,6 +207,30 @@ def new(name: str) -> None:
         f'{path}: every setting and parameter with its default. Remove the "# " in front of what '
         f"you want to set. Then:\n  course check {path}\n  course build {path}"
     )
+
+
+@main.command(epilog="Example: course check editions/online_retail.yml")
+@click.argument("edition")
+@_reporting
+def check(edition: str) -> None:
+    """
+    Look for every fault of an edition in one go, without running a chapter.
+
+    The words and values of the edition, and what its files hold; large ones by their header.
+    """
+    project = _find_project()
+    path = find_edition(project, edition)
+    found = check_edition(project, path)
+    for remark in found.remarks:
+        click.echo(remark)
+    if found.faults:
+        raise InputError("\n".join(found.faults))
+    counts = [
+        counted(found.chapters, "chapter"),
+        counted(found.parameters, "parameter"),
+        counted(len(found.files), "file"),
+    ]
+    click.echo(f"{_short(path)}: {', '.join(counts)}: no fault")
 
 
 @main.command(epilog="Example: course build editions/online_retail.yml --audience student")
