@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from course_project import make_project
 
 from helpers.course.cli import main
+from helpers.course.site import SiteError
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,11 @@ def tree(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("verb", ["parameters", "run", "build", "refresh"])
+@pytest.mark.parametrize("verb", sorted(main.commands))
 def test_help_shows_an_example(verb):
     result = course(verb, "--help")
     assert result.exit_code == 0
-    assert f"Example: course {verb}" in result.output
+    assert f"Example: course {verb} " in " ".join(result.output.split())
 
 
 def test_parameters_are_listed_with_their_types_defaults_and_help(project):
@@ -94,6 +95,34 @@ def test_a_run_says_what_it_does_and_what_it_wrote(project, monkeypatch):
     text = (out / "mini.ipynb").read_text()
     assert "in 4 segments, $" in text
     assert "[orders.csv](mini/orders.csv)" in text
+
+
+@pytest.mark.parametrize("words", [("run", "mini", "--out", "out"), ("refresh",)])
+def test_quietly_nothing_is_told_but_errors(project, words):
+    result = course(*words, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    notebook = project / "notebooks" / "mini.ipynb"
+    notebook.write_text(notebook.read_text().replace("n_segments: int = 4", "n_segments: int = 13"))
+    result = course(*words, "--quiet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "ValueError: 13 is unlucky\nWhat ran until then: " in result.stderr
+
+
+def test_a_quiet_build_tells_nothing_but_errors(project, monkeypatch):
+    def build_site(project, edition, *, progress, say, **options):
+        assert progress is None
+        say("a step")
+        if edition.title == "bad":
+            raise SiteError("no page")
+        return project
+
+    monkeypatch.setattr("helpers.course.cli.build_site", build_site)
+    result = course("build", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    (project / "editions" / "bad.yml").write_text("title: bad")
+    result = course("build", "bad", "--quiet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("no page\n")
 
 
 def test_two_chapters_can_have_their_results_in_one_folder(project):

@@ -115,6 +115,16 @@ class _Progress:
             click.echo(f"{line}: {heading}" if heading else line)
 
 
+def _speaking(quiet: bool) -> tuple[Callable[[str], None], _Progress | None]:
+    """What to tell results to, and each cell: nobody, if it is to be quiet."""
+    return (lambda text: None, None) if quiet else (_say, _Progress())
+
+
+_quiet = click.option(
+    "--quiet", is_flag=True, help="Tell neither progress nor results; errors are still told."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96})
 def main() -> None:
     """Run the notebooks of the course and build its site."""
@@ -140,8 +150,9 @@ def list_parameters(chapter: str | None) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder for the results."
 )
+@_quiet
 @_reporting
-def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
+def run(chapter: str, given: tuple[str, ...], out: Path, quiet: bool) -> None:
     """
     Run one chapter; write its executed notebook to a folder.
 
@@ -165,12 +176,13 @@ def run(chapter: str, given: tuple[str, ...], out: Path) -> None:
         raise InputError(f"--out {out} would overwrite the course's own notebook; name another.")
     if exports_folder(parameters, chapter):
         values["output_dir"] = chapter
+    say, progress = _speaking(quiet)
     with workspace(project, target) as folder:
-        done = run_chapter(project, chapter, values, base=here, folder=folder, progress=_Progress())
+        done = run_chapter(project, chapter, values, base=here, folder=folder, progress=progress)
         files = take(done, target, notebook=target / source.name)
-    _say(f"{chapter}: {len(files)} files in {_short(target)}")
+    say(f"{chapter}: {len(files)} files in {_short(target)}")
     for file in files:
-        click.echo(f"  {file.relative_to(target)}")
+        say(f"  {file.relative_to(target)}")
 
 
 def _refuse_file(folder: Path) -> None:
@@ -239,8 +251,9 @@ def check(edition: str) -> None:
 @click.option(
     "--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Chapters at a time."
 )
+@_quiet
 @_reporting
-def build(edition: str | None, audience: Audience | None, jobs: int) -> None:
+def build(edition: str | None, audience: Audience | None, jobs: int, quiet: bool) -> None:
     """
     Build the site of an edition: run its chapters, render the book, put it in place.
 
@@ -251,32 +264,35 @@ def build(edition: str | None, audience: Audience | None, jobs: int) -> None:
         chosen = Edition(name="default", base=project)
     else:
         chosen = read_edition(project, find_edition(project, edition or "default"))
-    click.echo(f"Building the edition {chosen.name}.")
-    html = build_site(project, chosen, audience=audience, jobs=jobs, progress=_Progress(), say=_say)
+    say, progress = _speaking(quiet)
+    say(f"Building the edition {chosen.name}.")
+    html = build_site(project, chosen, audience=audience, jobs=jobs, progress=progress, say=say)
     pages = sum(1 for _ in html.rglob("*.html"))
     reader = audience or chosen.audience
-    click.echo(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
+    say(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
 
 
 @main.command(epilog="Example: course refresh customer_segmentation")
 @click.argument("chapter", required=False)
+@_quiet
 @_reporting
-def refresh(chapter: str | None) -> None:
+def refresh(chapter: str | None, quiet: bool) -> None:
     """Run the committed notebooks again with their defaults, in place."""
     project = _find_project()
+    say, progress = _speaking(quiet)
     for name in [chapter] if chapter else chapters(project):
         source = chapter_path(project, name)
         notebook = read_notebook(source)
         if why := why_not(notebook, name):
-            _say(f"{name}: left as it is, for it cannot run here. {why}")
+            say(f"{name}: left as it is, for it cannot run here. {why}")
             continue
         parameters = read_parameters(notebook, name)
         read_values(parameters, {}, base=project, notebooks=source.parent)
         before = source.read_bytes()
         with workspace(project, project / "_build") as folder:
-            done = run_chapter(project, name, {}, base=project, folder=folder, progress=_Progress())
+            done = run_chapter(project, name, {}, base=project, folder=folder, progress=progress)
             take(done, source.parent, notebook=source)
-        _say(f"{name}: {'unchanged' if source.read_bytes() == before else 'changed'}")
+        say(f"{name}: {'unchanged' if source.read_bytes() == before else 'changed'}")
 
 
 @main.command(
