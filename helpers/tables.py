@@ -161,11 +161,17 @@ def first_lines(notes, total):
 
 
 def _check_names(path, columns, schema):
-    """Refuse standard names that the schema does not have."""
+    """Refuse standard names that the schema does not have, and names that are no text."""
     unknown = sorted(str(name) for name in columns.keys() - schema.columns.keys())
     if unknown:
         problems = [f"columns= has no {name!r}{nearest(name, schema.columns)}." for name in unknown]
         raise fault(path, [*problems, f"columns= knows {', '.join(schema.columns)}."])
+    # YAML makes a number of a name such as 2024, which no column has.
+    odd = [(name, own) for name, own in columns.items() if not isinstance(own, str | None)]
+    if odd:
+        problems = [f"columns= gives {name!r} the name {own!r}, no text." for name, own in odd]
+        problems[-1] += ' Put it in quotes, such as "2024".'
+        raise fault(path, problems)
 
 
 def _open(path):

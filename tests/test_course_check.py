@@ -176,11 +176,15 @@ def test_guards_run_nothing_else_of_a_chapter(tmp_path, monkeypatch):
         code("if n_segments > limit:\n    raise InputError(f'n_segments is {n_segments}.')"),
         code("if currency in 'abc':\n    raise ValueError('not a refusal')"),
         code("if verbose / 0:\n    raise InputError('cannot be asked')"),
+        code("for key in columns:\n    columns[key] = 'seen'"),
+        code(
+            "for key in columns:\n    if columns[key] == 'seen':\n        raise InputError('ran')"
+        ),
         code("def = 3"),
         code("if n_segments > 2:\n    raise InputError('after what cannot be read')"),
     )
     monkeypatch.chdir(folder)
-    remark, line = faults(folder, "chapters: {mini: {share: 9.0}}")
+    remark, line = faults(folder, "chapters: {mini: {share: 9.0, columns: {a: b}}}")
     assert line == "mini: n_segments is 4."
     assert remark == "mini: orders: orders.csv is there; what it holds was not looked at."
     assert not (folder / "y").exists()
@@ -212,7 +216,7 @@ def test_a_solution_of_an_exercise_refuses_nothing(tmp_path, monkeypatch):
             "customer_segmentation",
             "orders: mine.csv, columns: {customer_id: [Client]}",
             None,
-            "orders: mine.csv: no column ['Client']",
+            "orders: mine.csv: columns= gives 'customer_id' the name ['Client'], no text.",
         ),
         ("customer_segmentation", "orders: x", b"PK\x03\x04", "orders: x: this is an Excel workb"),
         ("customer_segmentation", "orders: x.gz", b"no gzip", "orders: x.gz: not compressed"),
@@ -231,6 +235,11 @@ def test_each_file_is_read_as_its_chapter_reads_it(project, chapter, given, cont
         (project / "editions" / name).write_bytes(content)
     lines = faults(project, f"chapters: {{{chapter}: {{{given}}}}}")
     assert lines[0].startswith(f"{chapter}: {message}")
+
+
+def test_a_file_is_not_judged_by_columns_that_are_refused_themselves(project):
+    [line] = faults(project, "chapters: {customer_segmentation: {orders: mine.csv, columns: 3}}")
+    assert line.startswith("customer_segmentation: columns takes dict, not 3")
 
 
 @pytest.mark.parametrize(

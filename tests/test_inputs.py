@@ -609,3 +609,11 @@ def test_the_columns_can_be_found_without_reading_the_file(save):
 def test_what_does_not_begin_as_text_has_no_columns(save, content):
     with pytest.raises(InputError):
         order_columns(save(content))
+
+
+def test_names_of_columns_that_are_no_text_are_refused(save):
+    path = save(GOOD.replace("revenue", "2024"))
+    assert read_orders(path, columns={"revenue": "2024"})["revenue"].tolist() == [4.5]
+    text = "columns= gives 'revenue' the name 2024, no text. Put it in quotes, such as \"2024\"."
+    assert text in refusal(path, {"revenue": 2024})
+    assert "'order_id' the name {'a': 1}" in refusal(path, {"order_id": {"a": 1}, "revenue": {}})
