@@ -39,7 +39,7 @@ REFIT_ROWS = 2_000
 # k-means leaves them when it stops early. Rows that were not in the fit cause more, unless they
 # are so many that it makes no difference.
 NOT_THE_MEANS = 1e-3
-N_REFITS = 40  # of the reference, to know how much a refit moves by chance
+N_REFITS = 30  # pairs of them, to know how much a refit moves by chance
 
 OUTSIDE = "outside"
 DECISIONS = ("keep", "watch", "refit")
@@ -69,7 +69,7 @@ def quantile_edges(reference, bins=10, *, least=1):
     reference = np.asarray(reference, dtype=float)
     shares = np.arange(1, bins) / bins
     edges = np.unique(np.quantile(reference, shares, method="inverted_cdf"))
-    return _join_small(reference, edges[edges < reference.max()], least)
+    return _join_small(reference, edges, least)
 
 
 def _join_small(values, edges, least):
@@ -280,6 +280,8 @@ class DriftReport:
     moved_by_chance : float or None
         The share that refits of the reference stay below 19 times in 20; None where it was not
         needed.
+    outside : bool array of shape (n_current,)
+        Which current rows lie outside the radius of their cluster.
     n_reference, n_current : int
     false_alarms : float
         Of all series of checks without drift, at most this share meets evidence that counts.
@@ -298,6 +300,7 @@ class DriftReport:
     n_reference: int
     n_current: int
     false_alarms: float
+    outside: np.ndarray = field(repr=False)
     distributions: dict = field(repr=False)
 
     def plot_evidence(self):
@@ -425,7 +428,13 @@ class DriftMonitor:
         self.reference = self._checked(reference, "The reference")
 
         X = self._prepared(self.reference)
-        self._distances = self._reference_distances(X)
+        if hasattr(self._last, "normal_rows_"):
+            self._alone = self._rows_alone(X)
+        elif not self.has_centers:
+            raise TypeError(
+                f"{type(self._last).__name__} has neither centres nor normal rows to measure from."
+            )
+        self._distances = self._left_out(X) if self.has_centers else self._distance(X)
         self.names = self._names()
         self._codes = self._coded(self.reference, self._distances)
         self._radius = self._radii()
@@ -460,9 +469,9 @@ class DriftMonitor:
             f"more than {MATERIAL_PSI} above what chance adds, or more than "
             f"{MATERIAL_OUTSIDE:.0%} of the rows outside the reference radius). Keep: nothing "
             "counts. Watch: something counts, but the clusters still fit. Refit: something "
-            f"counts, and the rows outside do{moved}. Chance makes evidence count in at most "
-            f"{self.alpha:.0%} of series of {self.n_periods} checks without drift: each of the "
-            f"{self.n_tests} tests has a rate of {self.alpha_each:.2g}."
+            f"counts, and the rows outside do{moved}. Chance makes evidence count in about "
+            f"{self.alpha:.0%} or less of series of {self.n_periods} checks of independent rows "
+            f"without drift: each of the {self.n_tests} tests has a rate of {self.alpha_each:.2g}."
         )
 
     def check(self, current):
@@ -531,6 +540,7 @@ class DriftMonitor:
             n_reference=len(self.reference),
             n_current=len(current),
             false_alarms=self.alpha,
+            outside=spread > 1,
             distributions=distributions,
         )
 
@@ -583,26 +593,23 @@ class DriftMonitor:
         """Return the distance of each row to the nearest cluster."""
         if self.has_centers:
             return KDTree(self._last.cluster_centers_).query(X)[0]
-        if hasattr(self._last, "normal_rows_"):
-            return KDTree(self._last.normal_rows_).query(X, workers=-1)[0]
-        raise TypeError(
-            f"{type(self._last).__name__} has neither centres nor normal rows to measure from."
-        )
+        tree = KDTree(self._last.normal_rows_)
+        distances, nearest = tree.query(X, workers=-1)
+        # In the table of the fit a row is its own nearest neighbour; a new row is not.
+        itself = (distances == 0) & self._alone[nearest]
+        distances[itself] = tree.query(X[itself], [2], workers=-1)[0].ravel()
+        return distances
 
-    def _reference_distances(self, X):
-        """Return distances of the reference, as if none of its rows had been in the fit."""
-        if self.has_centers:
-            return self._left_out(X)
-        distances = self._distance(X)
+    def _rows_alone(self, X):
+        """Whether each normal row of a detector is one row of the reference and has no twin."""
+        n_normal = len(self._last.normal_rows_)
         is_large = np.isin(self._last.labels_, self._last.large_clusters_)
         normal = self._last.core_sample_mask_ & is_large
-        if len(normal) != len(X) or distances[normal].any():
-            return distances
-        # A row is its own nearest neighbour in the table it was fitted with; a new row is not.
-        alone = ~pd.DataFrame(X).duplicated(keep=False).to_numpy() & (distances == 0)
-        second = KDTree(self._last.normal_rows_).query(X[alone], [2], workers=-1)[0]
-        distances[alone] = second[:, 0]
-        return distances
+        if len(normal) == len(X):
+            distances, nearest = KDTree(self._last.normal_rows_).query(X, workers=-1)
+            if not distances[normal].any():
+                return np.bincount(nearest[distances == 0], minlength=n_normal) == 1
+        return np.zeros(n_normal, dtype=bool)  # the reference is not the table of the fit
 
     def _left_out(self, X):
         """
@@ -675,7 +682,7 @@ class DriftMonitor:
             "measure": "PSI",
             "value": value,
             "by chance": psi_threshold(n, m, bins, self.alpha_each),
-            "size": max(0.0, value - (bins - 1) * (1 / n + 1 / m)),
+            "size": value - (bins - 1) * (1 / n + 1 / m),
             "material from": MATERIAL_PSI,
         }
 
@@ -684,9 +691,10 @@ class DriftMonitor:
         Compare the rows beyond the radius with those of the reference.
 
         The share of new rows beyond the k-th largest distance of n reference rows has a beta
-        distribution, whatever the distances are, so their number is beta-binomial: an exact test.
-        With a radius for each cluster, k counts the rows beyond any and the one on each, and n
-        grows by one a radius: the mean and spread of the clusters' shares taken together.
+        distribution, whatever the distances are, so their number is beta-binomial: exact for one
+        radius. With a radius for each cluster, k counts the rows beyond any and the one on each,
+        and n grows by one a radius: the mean of the clusters' shares taken together, and a spread
+        that is somewhat too wide, on the safe side.
         """
         n, m = len(self._spread), len(spread)
         beyond = int((self._spread > 1).sum())
@@ -706,7 +714,8 @@ class DriftMonitor:
         # By their values, for the order in which rows come is no news.
         in_order = np.lexsort(current.to_numpy(dtype=float).T)
         drawn = in_order[rng.permutation(len(current))[:REFIT_ROWS]]
-        new = self._refitted(current.iloc[drawn], rng)
+        rows = current.iloc[drawn]
+        new = self._refitted(rows, rng).predict(rows.to_numpy(dtype=float))
         order = np.argsort(-np.bincount(new), kind="stable")
         new = np.array([f"new {place + 1}" for place in np.argsort(order)])[new]
         old = np.array(self.names, dtype=object)[codes[drawn]]
@@ -714,7 +723,7 @@ class DriftMonitor:
         return moved_share(old, new), fates
 
     def _refitted(self, rows, rng):
-        """Return labels of the same steps, fitted anew on these rows."""
+        """Return the same steps, fitted anew on these rows."""
         k_means = KMeans(
             min(self._n_clusters, len(rows.drop_duplicates())),
             n_init=10,
@@ -723,16 +732,24 @@ class DriftMonitor:
         )
         steps = [] if self._prepare is None else [clone(step) for _, step in self._prepare.steps]
         with threadpool_limits(1):
-            return make_pipeline(*steps, k_means).fit_predict(rows.to_numpy(dtype=float))
+            return make_pipeline(*steps, k_means).fit(rows.to_numpy(dtype=float))
 
     def _moved_by_chance(self, n_rows):
-        """Return the share that refits of the reference move by chance, 19 times in 20 less."""
+        """
+        Return the share that a refit moves by chance, 19 times in 20 less.
+
+        The model is one draw of its population and the new table another, so both are drawn again.
+        """
         rng = check_random_state(self.random_state)
         moved = []
         for _ in range(N_REFITS):
-            drawn = rng.randint(len(self.reference), size=n_rows)
-            new = self._refitted(self.reference.iloc[drawn], rng)
-            moved.append(moved_share(self._codes[drawn], new))
+            before, after = (
+                self.reference.iloc[rng.randint(len(self.reference), size=size)]
+                for size in (min(len(self.reference), REFIT_ROWS), n_rows)
+            )
+            old, new = self._refitted(before, rng), self._refitted(after, rng)
+            X = after.to_numpy(dtype=float)
+            moved.append(moved_share(old.predict(X), new.predict(X)))
         return float(np.quantile(moved, 0.95))
 
     def _shares(self, codes):
@@ -817,8 +834,8 @@ def _reasons(decision, evidence, features, moved, by_chance):
     for name, row in evidence[evidence["counts"]].iterrows():
         if row["measure"] == "share":
             reasons.append(
-                f"{row['value']:.1%} of the rows lie outside the reference radius; chance stays "
-                f"below {row['by chance']:.1%}."
+                f"{row['value']:.1%} of the rows lie outside the reference radius; chance seldom "
+                f"exceeds {row['by chance']:.1%}."
             )
         else:
             medians = (
@@ -828,7 +845,7 @@ def _reasons(decision, evidence, features, moved, by_chance):
                 else ""
             )
             reasons.append(
-                f"{name}: PSI {row['value']:.3f}, where chance stays below "
+                f"{name}: PSI {row['value']:.3f}, which chance seldom brings above "
                 f"{row['by chance']:.3f}.{medians}"
             )
     if by_chance is not None:
@@ -838,5 +855,5 @@ def _reasons(decision, evidence, features, moved, by_chance):
         )
     quiet = evidence[evidence["detectable"] & ~evidence["material"]].index
     if len(quiet):
-        reasons.append(f"Detectable, but too small to matter: {listed(quiet)}.")
+        reasons.append(f"Detectable, but smaller than what is material: {listed(quiet)}.")
     return reasons

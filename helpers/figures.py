@@ -373,7 +373,8 @@ def plot_bins(distributions):
                 places + offset, table[column], 0.38, color=color, hatch=hatch, edgecolor="white"
             )
             bars.set_label(column)
-        ax.set_xticks(places, [f"to {value:,.3g}" for value in table["to"]])
+        digits = [f"{value:,.0f}" if value >= 100 else f"{value:,.3g}" for value in table["to"]]
+        ax.set_xticks(places, [f"to {value}" for value in digits])
         # One label below the other would be, on a phone, one over the other.
         ax.tick_params(axis="x", rotation=45)
         ax.set(title=feature, ylabel="share")

@@ -546,7 +546,7 @@ def write_fixtures(directory="data"):
         "ecommerce_customers.csv": orders,
         "ecommerce_customers_truth.csv": truth.reset_index(),
         "network_traffic.csv": network_traffic(),
-        "steady_shop.csv": order_history()[0],
+        "steady_shop.csv": order_history(random_state=2025)[0],
         "changing_shop.csv": order_history(changed=CHANGED_SHOP)[0],
     }
     written = [
