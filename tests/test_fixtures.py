@@ -428,6 +428,15 @@ def test_any_two_quarters_of_a_steady_shop_are_alike(seed):
             assert abs(len(one) - len(other)) < 4 * np.sqrt(len(one) + len(other))
 
 
+def test_the_first_days_are_like_any_others(steady):
+    "Four standard errors of a number of orders: the shop is long open when its history begins"
+    lines, _ = steady
+    a_day = len(lines) / 456
+    for n_days in (3, 7, 21):
+        first = (lines["order_date"] < HISTORY_START + pd.Timedelta(days=n_days)).sum()
+        assert abs(first - a_day * n_days) < 4 * np.sqrt(a_day * n_days)
+
+
 def test_the_other_shop_is_the_same_until_the_day_of_the_change(steady, changing):
     "Under other numbers of customers: the same orders, and the same people behind them"
     before, after = (

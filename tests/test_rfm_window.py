@@ -39,6 +39,11 @@ def test_both_ends_belong_to_the_window_and_no_day_beyond():
     assert rfm_window(orders, "2024-01-04", 3).loc["ana"].tolist() == [1, 2, 10]
 
 
+def test_recency_counts_from_the_end_of_the_window_and_not_from_its_last_order():
+    orders = few_orders("2024-01-01", "2024-01-02", "2024-01-31")
+    assert rfm_window(orders, "2024-01-10", 10).loc["ana"].tolist() == [9, 2, 10]
+
+
 def test_the_last_day_counts_to_its_last_minute():
     orders = few_orders("2024-01-01 08:00", "2024-01-03 23:59", "2024-01-04 00:00")
     assert rfm_window(orders, "2024-01-03", 3).loc["ana", "frequency"] == 2
