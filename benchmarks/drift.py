@@ -2,7 +2,7 @@
 
 First the index alone, then whole years of a shop where nothing changes, or one thing does; at last
 the time and memory of a check of a million customers beside fitting them again. What is found
-replaces the file that the course shows. 400 years of each kind take a quarter of an hour on two
+replaces the file that the course shows. 200 years of each kind take some ten minutes on two
 cores; ``--years 20`` gives a first impression.
 """
 
@@ -229,7 +229,7 @@ def main():
     """Simulate as much as the command line asks for, and record it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=4_000, help="pairs of samples of the index")
-    parser.add_argument("--years", type=int, default=400, help="of each kind")
+    parser.add_argument("--years", type=int, default=200, help="of each kind")
     parser.add_argument("--customers", type=int, default=1_000_000, help="of the timed check")
     parser.add_argument("--record", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()

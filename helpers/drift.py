@@ -838,12 +838,11 @@ def _reasons(decision, evidence, features, moved, by_chance):
                 f"exceeds {row['by chance']:.1%}."
             )
         else:
-            medians = (
-                f" Its median went from {features.loc[name, 'median, reference']:,.4g} to "
-                f"{features.loc[name, 'median, current']:,.4g}."
-                if name in features.index
-                else ""
+            then, now = (
+                f"{features.loc[name, f'median, {when}']:,.4g}" if name in features.index else ""
+                for when in ("reference", "current")
             )
+            medians = f" Its median went from {then} to {now}." if then != now else ""
             reasons.append(
                 f"{name}: PSI {row['value']:.3f}, which chance seldom brings above "
                 f"{row['by chance']:.3f}.{medians}"

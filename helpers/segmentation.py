@@ -184,8 +184,8 @@ def rfm_window(orders, last_day, days):
     if start < first or end > last + pd.Timedelta(days=1):
         raise InputError(
             f"{days:,} days up to {last_day:%Y-%m-%d} begin on {start:%Y-%m-%d}. The orders are of "
-            f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, so a part would be missing. Use fewer days, "
-            "another last day, or a longer extract."
+            f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, so a part would be missing. Give a "
+            "longer extract, which covers all of these days, or another last day."
         )
     within = orders["order_date"].between(start, end, inclusive="left")
     if not within.any():

@@ -402,7 +402,7 @@ def test_twice_the_bytes_are_found_and_named(traffic):
     monitor, later = traffic
     sizes = ["bytes_sent", "bytes_received"]
     report = monitor.check(flow_features(later.assign(**{name: 2 * later[name] for name in sizes})))
-    assert report.decision != "keep"
+    assert report.decision == "refit", "without centres, rows outside alone ask for it"
     assert report.evidence.loc["total_bytes", "counts"]
     assert not report.evidence.loc["duration", "counts"]
 
@@ -416,21 +416,27 @@ def test_a_detectors_own_rows_are_as_far_away_as_new_ones():
     elsewhere = DriftMonitor(model, week[half:])
     own, new = (np.median(each._distances) for each in (in_the_fit, elsewhere))
     assert own == pytest.approx(new, rel=0.05)
-    naive = in_the_fit._distance(in_the_fit._prepared(week[:half]))
+    naive = -model.score_samples(week[:half])
     assert np.median(naive) < new / 2
+    assert in_the_fit.check(week[:half]).decision == "keep", "the rows of the fit come again"
 
 
-def test_distances_of_the_fitted_rows_are_those_without_the_row_in_its_centre():
+@pytest.mark.parametrize("seed", range(5))
+def test_distances_of_the_fitted_rows_are_those_without_the_row_in_its_centre(seed):
     "Against the centre computed anew without each row in turn"
-    table = blob_table(30, 3, centers=4)
-    model = KMeans(6, n_init=5, random_state=0).fit(table)
+    table = pd.DataFrame(np.random.default_rng(seed).normal(size=(40, 2)), columns=["x", "y"])
+    model = KMeans(12, n_init=5, random_state=0).fit(table)
     X, own = table.to_numpy(), model.labels_
-    expected = []
+    expected, elsewhere = [], 0
     for row in range(len(X)):
         others = np.delete(np.arange(len(X)), row)
-        centers = [X[others][own[others] == k].mean(axis=0) for k in set(own[others])]
-        expected.append(np.linalg.norm(X[row] - centers, axis=1).min())
+        clusters = sorted(set(own[others]))
+        centers = [X[others][own[others] == k].mean(axis=0) for k in clusters]
+        distances = np.linalg.norm(X[row] - centers, axis=1)
+        expected.append(distances.min())
+        elsewhere += own[row] in clusters and clusters[distances.argmin()] != own[row]
     assert DriftMonitor(model, table)._distances == pytest.approx(np.array(expected))
+    assert elsewhere, "some rows would then be nearer to the next centre"
 
 
 def test_a_cluster_of_one_row_does_not_explain_that_row():
@@ -458,6 +464,25 @@ def test_reference_and_new_rows_have_the_same_distances_on_average():
         honest.append(later / monitor._distances.mean())
     assert np.mean(naive) == pytest.approx(1 + 1 / 15, abs=0.03)
     assert np.mean(honest) == pytest.approx(1, abs=0.025)
+
+
+def test_one_row_in_a_hundred_of_each_cluster_lies_outside_its_radius(reference, monitor):
+    codes = monitor.model.predict(reference)
+    for code in range(3):
+        outside = monitor._spread[codes == code] > 1
+        assert outside.sum() == 0.01 * (len(outside) - 1) // 1 == 1
+
+
+def test_a_cluster_of_few_rows_has_the_radius_of_all(reference):
+    far = blob_table(10, 4, centers=[[90, 90]])
+    table = pd.concat([reference, far], ignore_index=True)
+    monitor = DriftMonitor(fitted(table, 4), table)
+    (code,) = set(monitor.model.predict(far))
+    overall = np.sort(monitor._distances)[-7]  # 6 of 610 rows lie beyond
+    assert monitor._radius[code] == overall
+    for other in {0, 1, 2, 3} - {code}:
+        own = monitor._distances[monitor._codes == other]
+        assert monitor._radius[other] == np.sort(own)[-2]
 
 
 @pytest.mark.parametrize(("n", "n_clusters"), [(160, 1), (160, 5), (600, 4)])
@@ -550,7 +575,7 @@ def test_what_is_detectable_but_small_does_not_count(reference):
     assert report.decision == many.decision == "keep"
     assert many.evidence.loc["age", "detectable"]
     assert not many.evidence["material"].any()
-    assert any("too small to matter: age" in reason for reason in many.reasons)
+    assert any("smaller than what is material: age" in reason for reason in many.reasons)
 
 
 def test_chance_of_few_rows_is_no_drift(reference):
@@ -569,7 +594,7 @@ def test_the_decision_is_one_of_three_and_stands_first(monitor, current, referen
         report = monitor.check(table)
         assert report.decision in DECISIONS
         assert report.reasons[0].casefold().startswith(report.decision)
-        assert f"{monitor.alpha:.0%} of series of 12 checks" in report.rule
+        assert f"{monitor.alpha:.0%} or less of series of 12 checks" in report.rule
 
 
 def test_evidence_says_what_is_detectable_and_material(monitor, current):
@@ -591,18 +616,29 @@ def test_evidence_says_what_is_detectable_and_material(monitor, current):
 
 
 def test_the_index_of_a_feature_is_that_of_the_function(monitor, current, reference):
+    current = current.add([1, 0])
     report = monitor.check(current)
     edges = quantile_edges(reference["age"], 10, least=6)  # 5 rows, and 600 / 500 as many
     row = report.evidence.loc["age"]
     assert row["value"] == psi(reference["age"], current["age"], edges)
     assert row["by chance"] == psi_threshold(600, 500, 10, monitor.alpha_each)
-    assert row["size"] == max(0, row["value"] - 9 * (1 / 600 + 1 / 500))
+    assert row["size"] == row["value"] - 9 * (1 / 600 + 1 / 500)
     bins = report.distributions["age"]
     assert len(bins) == 10
     assert bins["from"].tolist()[1:] == bins["to"].tolist()[:-1] == edges.tolist()
     assert bins[["reference", "current"]].sum().tolist() == pytest.approx([1, 1])
     both = pd.concat([reference, current])["age"]
     assert (bins["from"].min(), bins["to"].max()) == (both.min(), both.max())
+
+
+def test_a_bin_that_the_smaller_table_could_not_fill_is_none(reference):
+    "7 rows in 100 ordered twice: 42 of 600, but 4 of 60"
+    table = reference.assign(orders=np.where(np.arange(600) % 100 < 7, 2.0, 1.0))
+    monitor = DriftMonitor(fitted(table), table)
+    filled = monitor.check(table).distributions["orders"]
+    assert filled["reference"].tolist() == [0.93, 0.07]
+    below_within_above = monitor.check(table[:60]).distributions["orders"]
+    assert below_within_above["reference"].tolist() == [0, 1, 0]
 
 
 def test_quartiles_are_in_the_features_own_units(monitor, current, reference):

@@ -299,7 +299,7 @@ def refresh(chapter: str | None, quiet: bool) -> None:
     epilog="""
     \b
     Example:
-      course monitor results/customer_segmentation/customer_segmenter.skops june.csv
+      course monitor results/customer_segmentation/customer_segmenter.skops to_june.csv
     \b
     Exit codes:
       0  keep    nothing has changed that is both detectable and material
