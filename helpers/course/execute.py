@@ -147,7 +147,9 @@ class OwnKernel(AsyncKernelManager):
         """Start in an environment that the user's settings do not change."""
         profile = str(Path(kwargs["cwd"]).parent / ".ipython")
         env = {**os.environ, **KERNEL_ENVIRONMENT, "IPYTHONDIR": profile}
-        return super().start_kernel(env=env, **kwargs)
+        # What goes wrong in a cell is told by the cell; the kernel's own log goes to our stderr.
+        arguments = [*kwargs.pop("extra_arguments", []), "--log-level=CRITICAL"]
+        return super().start_kernel(env=env, extra_arguments=arguments, **kwargs)
 
 
 class WrittenInTheEnd(NBClientEngine):
