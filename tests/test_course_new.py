@@ -3,10 +3,10 @@ import pytest
 from click.testing import CliRunner
 from course_project import ROOT, copy_course, make_project
 
+from helpers.course.book import read_toc, toc_chapters
 from helpers.course.cli import main
 from helpers.course.edition import FIELDS, read_edition
 from helpers.course.parameters import chapter_path, read_notebook, read_parameters
-from helpers.course.site import read_toc, toc_chapters
 
 
 @pytest.fixture(scope="module")

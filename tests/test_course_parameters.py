@@ -4,6 +4,7 @@ from click.testing import CliRunner
 from course_project import make_project
 from nbformat.v4 import new_code_cell, new_notebook
 
+from helpers.course.about import about_page
 from helpers.course.cli import main
 from helpers.course.edition import Edition, read_edition
 from helpers.course.execute import run_chapter, workspace
@@ -15,7 +16,6 @@ from helpers.course.parameters import (
     read_values,
     with_values,
 )
-from helpers.course.site import about_page
 from helpers.inputs import SAMPLE_IMAGES
 from helpers.text import InputError
 

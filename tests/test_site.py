@@ -14,9 +14,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from playwright.sync_api import sync_playwright
 
 from helpers.course.absent import without_glue, without_links
+from helpers.course.book import toc_chapters
 from helpers.course.cli import main
 from helpers.course.edition import Edition
-from helpers.course.site import build_site, toc_chapters
+from helpers.course.site import build_site
 
 EXTENSIONS = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.anomalies import Triage
+from helpers.course.book import read_toc, toc_chapters
 from helpers.course.edition import read_edition, read_settings
 from helpers.course.guards import refusals
 from helpers.course.needs import why_not
@@ -27,7 +28,6 @@ from helpers.course.parameters import (
     read_parameters,
     read_values,
 )
-from helpers.course.site import read_toc, toc_chapters
 from helpers.export import read_model
 from helpers.files import visible_files
 from helpers.inputs import flow_columns, order_columns, read_flows, read_image, read_orders

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from helpers.course.book import read_toc, toc_chapters
 from helpers.course.edition import FIELDS, Edition, model_problems, name_of, read_settings
 from helpers.course.parameters import (
     Parameter,
@@ -21,7 +22,6 @@ from helpers.course.parameters import (
     read_notebook,
     read_parameters,
 )
-from helpers.course.site import read_toc, toc_chapters
 from helpers.text import InputError
 
 HEAD = """\

@@ -5,11 +5,17 @@ A notebook says in its metadata ``{"course": {"needs": "spark"}}``. Where that i
 is not run, and an edition shows the notebook as the course has it, with the outputs of its own run.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import nbformat
 
 from helpers import spark
+from helpers.course.absent import without_links
+from helpers.course.edition import Audience, Edition
+from helpers.course.execute import normalised
+from helpers.course.parameters import chapter_path, default_exports, read_notebook, tags
 from helpers.text import InputError, listed, nearest
 
 # Each tells what is missing and how to get it, or returns None.
@@ -47,3 +53,53 @@ def why_not(notebook: nbformat.NotebookNode, chapter: str) -> str | None:
         msg = f"{chapter}: the metadata of the notebook say that it needs {name!r}"
         raise InputError(f"{msg}{nearest(name, NEEDS)}. Known are: {listed(NEEDS)}.")
     return NEEDS[name]()
+
+
+def chapters_not_run(project: Path, edition: Edition, chapters: Sequence[str]) -> dict[str, str]:
+    """Chapters that cannot run here, and why; an edition may not give them parameters."""
+    reasons = {
+        chapter: why
+        for chapter in chapters
+        if (why := why_not(read_notebook(chapter_path(project, chapter)), chapter))
+    }
+    problems = [
+        f"{chapter} cannot run here, so the parameters that the edition {edition.name} gives it "
+        f"cannot be followed. {why} Do that, or leave the chapter or its parameters out of the "
+        "edition."
+        for chapter, why in reasons.items()
+        if edition.chapters.get(chapter)
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    return reasons
+
+
+def as_committed(
+    project: Path, chapter: str, why: str, audience: Audience
+) -> nbformat.NotebookNode:
+    """Notebook of a chapter that was not run, which says so below its title."""
+    notebook = read_notebook(chapter_path(project, chapter))
+    folders = {default_exports(project, chapter)} - {""}
+    if audience == "student":
+        notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{unrun_sentence(why)}\n```"
+    for cell in notebook.cells:
+        title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
+        if cell.cell_type == "markdown" and title:
+            rest = cell.source[title.end() :]
+            cell.source = f"{cell.source[: title.end()]}\n\n{note}\n{rest}"
+            break
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "text/markdown" in data:
+                data["text/markdown"] = without_links(data["text/markdown"], folders=folders)
+    return normalised(notebook)
+
+
+def unrun_sentence(why: str) -> str:
+    """Sentences on a chapter that was not run."""
+    return (
+        f"This chapter was not run for this edition. {why} What is shown are the outputs of the "
+        "course's own run with its default parameters."
+    )

@@ -349,6 +349,12 @@ def exports_folder(
     return Path(folder).as_posix()
 
 
+def default_exports(project: Path, chapter: str) -> str:
+    """Folder that a chapter exports to by default, relative to the notebooks, or nothing."""
+    parameters = read_parameters(read_notebook(chapter_path(project, chapter)), chapter)
+    return exports_folder(parameters, chapter) or ""
+
+
 def input_path(text: str, folder: Path) -> Path:
     """Path of an input file given relative to a folder."""
     return folder / Path(text).expanduser()

@@ -1,0 +1,128 @@
+"""The book around the chapters: its settings, its table of contents, its pages."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from myst_parser.config.main import MdParserConfig
+from sphinx_external_toc.parsing import MalformedError, parse_toc_data
+
+from helpers.course.absent import without_glue, without_links
+from helpers.course.audience import for_audience, solution_labels
+from helpers.course.edition import Audience, Edition, read_settings
+from helpers.course.execute import write_notebook
+from helpers.course.parameters import chapter_path, default_exports, read_notebook
+from helpers.files import write_text
+from helpers.text import InputError
+
+Toc = dict[str, Any]
+
+ABOUT = "book/about_this_edition"
+
+
+def read_config(project: Path) -> dict[str, Any]:
+    """Settings for Jupyter Book."""
+    config = read_settings(project / "_config.yml")
+    for section in ("execute", "parse"):
+        if not isinstance(config.setdefault(section, {}), dict):
+            raise InputError(f"_config.yml: {section} takes name: value lines below it.")
+    try:
+        MdParserConfig(enable_extensions=config["parse"].get("myst_enable_extensions", []))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"_config.yml: parse: myst_enable_extensions: {error}.") from None
+    return config
+
+
+def read_toc(project: Path) -> Toc:
+    """Table of contents of the book."""
+    toc = read_settings(project / "_toc.yml")
+    try:
+        parse_toc_data(toc)
+    except (MalformedError, TypeError, ValueError) as error:
+        raise InputError(f"_toc.yml: {error}.") from None
+    for chapter in toc_chapters(toc):
+        chapter_path(project, chapter)
+    return toc
+
+
+def toc_chapters(toc: Toc) -> list[str]:
+    """Names of the notebooks in a table of contents, in its order."""
+    return [Path(entry["file"]).stem for entry in _entries(toc) if _is_notebook(entry)]
+
+
+def _entries(node: Any) -> Iterator[dict[str, Any]]:
+    """Every entry of a table of contents that has a file, from the top down."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _entries(item)
+    elif isinstance(node, dict):
+        if "file" in node:
+            yield node
+        for key in ("parts", "chapters", "sections"):
+            yield from _entries(node.get(key))
+
+
+def _is_notebook(entry: Any) -> bool:
+    return isinstance(entry, dict) and str(entry.get("file", "")).startswith("notebooks/")
+
+
+def _with_chapters(node: Any, chapters: list[str]) -> Any:
+    """Table of contents in which the chapters stand where the first notebook stood."""
+    left = list(chapters)
+
+    def rebuilt(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: rebuilt(value) for key, value in node.items()}
+        if not isinstance(node, list):
+            return node
+        items: list[Any] = []
+        for item in node:
+            if not _is_notebook(item):
+                items.append(rebuilt(item))
+            else:
+                items += [{"file": f"notebooks/{chapter}"} for chapter in left]
+                left.clear()
+        return items
+
+    return rebuilt(node)
+
+
+def write_book(
+    project: Path,
+    source: Path,
+    edition: Edition,
+    toc: Toc,
+    config: dict[str, Any],
+    chapters: list[str],
+    audience: Audience,
+    not_run: Collection[str],
+) -> None:
+    """Write the settings, the table of contents and the pages as the audience sees them."""
+    config |= {key: text for key in ("title", "author") if (text := getattr(edition, key))}
+    config["execute"]["execute_notebooks"] = "off"
+    write_text(source / "_config.yml", yaml.safe_dump(config, allow_unicode=True))
+
+    absent = set(toc_chapters(toc)) - set(chapters)
+    extensions = config["parse"].get("myst_enable_extensions", [])
+    folders = {default_exports(project, chapter) for chapter in not_run} - {""}
+
+    def present(text: str, labels: Collection[str] = ()) -> str:
+        text = without_glue(text, absent, extensions)
+        return without_links(text, chapters=absent, labels=labels, folders=folders)
+
+    toc = _with_chapters(toc, chapters)
+    # Parts have chapters of their own, so the last part takes the page.
+    (toc["parts"][-1] if "parts" in toc else toc).setdefault("chapters", []).append({"file": ABOUT})
+    write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
+
+    for page in sorted((source / "book").rglob("*.md")):
+        write_text(page, present(page.read_text(encoding="utf-8")))
+    for chapter in chapters:
+        path = source / "notebooks" / f"{chapter}.ipynb"
+        labels = solution_labels(read_notebook(chapter_path(project, chapter)))
+        notebook = for_audience(read_notebook(path), audience)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = present(cell.source, labels if audience == "student" else ())
+        write_notebook(notebook, path)
