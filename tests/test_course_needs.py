@@ -206,7 +206,7 @@ def test_the_about_page_says_which_chapter_was_not_run(built):
     _, site, _ = built
     mini, _, plain = text_of(site / "book" / "about_this_edition.html").partition("Plain")
     assert UNRUN in mini
-    assert 'orders: "../data/orders.csv"' in mini
+    assert 'orders "../data/orders.csv"' in mini
     assert "SHA-256" not in mini
     assert "not run" not in plain
 

@@ -340,12 +340,12 @@ def test_the_page_about_an_edition_digests_files_and_no_names(gallery):
 
     for given, name in (({}, "lake.jpg"), ({"picture": "hills"}, "hills")):
         said = page(given)
-        assert f'- ` picture `: ` "{name}" `' in said
-        assert f"` {name} `, given as ` picture `, is no file: the chapter brings it" in said
+        assert f'| `picture` | `"{name}"` |' in said
+        assert f"`{name}`, given as `picture`, is no file: the chapter brings it" in said
         assert "SHA-256" not in said
     # The digest is that of `printf 'my own' | sha256sum`.
     said = page({"picture": "./hills"})
-    assert "The file ` hills `, given as ` picture `, has the SHA-256 digest `5ce2803949e6`" in said
+    assert "The file `hills`, given as `picture`, has the SHA-256 digest `5ce2803949e6`" in said
     assert "is no file" not in said
 
 
@@ -360,7 +360,7 @@ def test_the_page_about_an_edition_digests_a_folder(tmp_path):
     values = {"mini": {"parts": "my.csv"}}
     edition = Edition(name="x", chapters=values, base=tmp_path)
     assert (
-        "The folder ` my.csv ` of 2 files, given as ` parts `, has the SHA-256 digest "
+        "The folder `my.csv` of 2 files, given as `parts`, has the SHA-256 digest "
         "`fe2993ffa8e5`….\n" in about_page(project, edition, "reader", values, {})
     )
 

@@ -1,22 +1,24 @@
-"""The page "About this edition": what a site was built from."""
+"""The page "About this edition": what a site was built from, and what has changed."""
 
-import csv
-import gzip
-import json
-import re
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from helpers.course.edition import Audience, Edition
-from helpers.course.execute import heading
+from helpers.course.markdown import as_code, as_row, as_text
 from helpers.course.needs import unrun_sentence
-from helpers.course.parameters import chapter_path, input_path, read_notebook, read_parameters
-from helpers.export import run_record
-from helpers.text import counted
+from helpers.course.record import (
+    ChapterRecord,
+    EditionRecord,
+    changes,
+    edition_record,
+    holding,
+    read_record,
+    shown,
+)
+from helpers.text import counted, listed
 
-RENDERERS = ("matplotlib", "jupyter-book")  # The record of a run has those that compute.
+SEEDS = ("random_state", "seed")
 
 
 def about_page(
@@ -26,55 +28,116 @@ def about_page(
     values: Mapping[str, dict[str, Any]],
     not_run: Mapping[str, str],
 ) -> str:
-    """Markdown page of what an edition was built from; it has no clock, so it can be compared."""
+    """Markdown page of what an edition was built from."""
+    return record_page(edition_record(project, edition, audience, values, not_run))
+
+
+def record_page(record: EditionRecord, previous: Any = None) -> str:
+    """
+    Markdown page of what a site was built from.
+
+    Parameters
+    ----------
+    record : dict
+        As ``edition_record`` makes it.
+    previous : optional
+        That of the site that is there, as it was read; None if there is none.
+
+    Returns
+    -------
+    str
+        Without a clock unless the record has timings, so that it can be compared.
+    """
+    title = f" *{as_text(record['title'])}*" if record["title"] else ""
     lines = [
         "# About this edition",
         "",
-        f"Edition `{edition.name}`, for the audience *{audience}*.",
+        f"Edition{title} {as_code(record['edition'])}, for the audience *{record['audience']}*.",
+        "",
+        "## What has changed",
+        "",
+        *_changes(record, previous),
+        *_seeds(record),
     ]
-    for chapter, given in values.items():
-        notebook = read_notebook(chapter_path(project, chapter))
-        parameters = read_parameters(notebook, chapter)
-        lines += ["", f"## {heading(notebook, 0) or chapter}", ""]
-        if chapter in not_run:
-            lines += [unrun_sentence(not_run[chapter]), ""]
-        for parameter in parameters:
-            value = json.dumps(given.get(parameter.name, parameter.default), ensure_ascii=False)
-            lines.append(f"- {_code(parameter.name)}: {_code(value)}")
-        # Whether the course's own run had the files that are here now is not known.
-        for parameter in [] if chapter in not_run else parameters:
-            text = given.get(parameter.name, parameter.default)
-            if parameter.is_path(text):
-                base = edition.base if parameter.name in given else project / "notebooks"
-                lines += ["", _data_sentence(parameter.name, input_path(text, base))]
-            elif text in parameter.names:
-                named = f"{_code(text)}, given as {_code(parameter.name)}"
-                lines += ["", f"{named}, is no file: the chapter brings it or makes it."]
-    lines += ["", "## Versions", "", "| what | version |", "| --- | --- |"]
-    versions = run_record(inputs={}, parameters={}, metrics={}, decisions={})["versions"]
-    versions |= {package: version(package) for package in RENDERERS}
-    lines += [f"| {package} | {number} |" for package, number in versions.items()]
+    for chapter in record["chapters"]:
+        lines += ["", f"## {chapter['heading']}", ""]
+        if "not_run" in chapter:
+            lines += [unrun_sentence(chapter["not_run"]), ""]
+        lines += [*_parameters(chapter), *_data(chapter)]
+    lines += [*_timings(record), "", "## Versions", "", "| what | version |", "| --- | --- |"]
+    lines += [f"| {package} | {number} |" for package, number in record["versions"].items()]
     return "\n".join(lines) + "\n"
 
 
-def _code(text: str) -> str:
-    """Text as Markdown code, whatever backticks it holds."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}"
+def _changes(record: EditionRecord, previous: Any) -> list[str]:
+    before = read_record(previous)
+    if before is None:
+        return [
+            "This is the first build of this edition here, so there is nothing to compare with."
+        ]
+    sentences = changes(before, record)
+    if not sentences:
+        return ["Nothing has changed since the previous build."]
+    return ["Since the previous build:", "", *(f"- {sentence}" for sentence in sentences)]
 
 
-def _data_sentence(name: str, path: Path) -> str:
-    """Say which file or folder it was: its digest, and the rows if it is a CSV."""
-    record = run_record(inputs={name: path}, parameters={}, metrics={}, decisions={})
-    entry = record["inputs"][name]
-    if path.is_dir():
-        sentence = f"The folder {_code(entry['folder'])} of {counted(entry['files'], 'file')}"
-    else:
-        sentence = f"The file {_code(entry['file'])}"
-    sentence += f", given as {_code(name)}, has the SHA-256 digest `{entry['sha256'][:12]}`…"
-    if path.is_file() and ".csv" in path.suffixes:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8", errors="replace", newline="") as text:
-            rows = sum(1 for row in csv.reader(text) if row) - 1
-        sentence += f" and {rows:,} rows"
-    return sentence + "."
+def _seeds(record: EditionRecord) -> Iterator[str]:
+    """Yield the seeds of all chapters in one place: with these, the same numbers come out."""
+    chapters: dict[str, list[str]] = {}
+    for chapter in record["chapters"]:
+        for name in SEEDS:
+            if name in chapter["parameters"]:
+                seed = f"{as_code(name)} = {shown(chapter['parameters'][name])}"
+                chapters.setdefault(seed, []).append(f"*{as_text(chapter['heading'])}*")
+    if chapters:
+        yield from (
+            "",
+            "## Seeds",
+            "",
+            "With the same seeds, data and versions, chance is the same.",
+        )
+        yield ""
+        yield from (f"- {seed}: {listed(titles)}" for seed, titles in chapters.items())
+
+
+def _parameters(chapter: ChapterRecord) -> Iterator[str]:
+    """Yield a table of the parameters: first what the edition says, then what it leaves."""
+    values, defaults = chapter["parameters"], chapter["defaults"]
+    if not values:
+        yield "This chapter has no parameters."
+        return
+    yield from ("| parameter | value | set by |", "| --- | --- | --- |")
+    for name in sorted(values, key=lambda name: name not in defaults):
+        by = "the chapter"
+        if name in defaults:
+            differs = defaults[name] != values[name]
+            by = "**this edition**" + (f", not {shown(defaults[name])}" if differs else "")
+        yield as_row(as_code(name), shown(values[name]), by)
+
+
+def _data(chapter: ChapterRecord) -> Iterator[str]:
+    for name, entry in chapter["data"].items():
+        yield ""
+        if "sha256" not in entry:
+            named = f"{as_code(entry['name'])}, given as {as_code(name)}"
+            yield f"{named}, is no file: the chapter brings it or makes it."
+            continue
+        if "folder" in entry:
+            sentence = f"The folder {as_code(entry['folder'])} of {counted(entry['files'], 'file')}"
+        else:
+            sentence = f"The file {as_code(entry['file'])}"
+        sentence += f", given as {as_code(name)}, has the SHA-256 digest `{entry['sha256'][:12]}`…"
+        held = holding(entry)
+        yield sentence + (f" and holds {held}." if held else ".")
+
+
+def _timings(record: EditionRecord) -> Iterator[str]:
+    """Yield a table of how long the chapters ran, if anybody measured it."""
+    timed = [chapter for chapter in record["chapters"] if "seconds" in chapter]
+    if not timed:
+        return
+    yield from ("", "## Timings", "", "How long the chapters ran on the machine of the build.", "")
+    yield from ("| chapter | seconds | run |", "| --- | ---: | --- |")
+    for chapter in timed:
+        when = "in an earlier build, reused" if chapter["reused"] else "in this build"
+        yield as_row(as_text(chapter["heading"]), f"{chapter['seconds']:,.1f}", when)
