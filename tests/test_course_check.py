@@ -74,6 +74,13 @@ def test_a_sound_edition_is_summed_up_in_one_line(project):
     ]
 
 
+def test_buttons_that_students_will_not_get_are_remarked(project):
+    text = "repository: https://github.com/owner/name\nchapters: {image_compression: {}}\n"
+    assert len(faults(project, text, code=0)) == 1
+    remark, _ = faults(project, text + "audience: student", code=0)
+    assert remark.startswith("Pages for students have no buttons")
+
+
 def test_without_chapters_all_are_looked_at(project):
     (project / "_toc.yml").write_text(
         "format: jb-book\nroot: book/welcome\nchapters:\n"

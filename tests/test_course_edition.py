@@ -80,6 +80,94 @@ def test_what_is_wrong_is_refused_by_name(project, text, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        ("https://github.com/owner/name", "https://github.com/owner/name"),
+        ("https://github.com/owner/name/", "https://github.com/owner/name"),
+        ("https://github.com/owner/name.git", "https://github.com/owner/name"),
+        ("https://gitlab.com/my_group/a.b-c", "https://gitlab.com/my_group/a.b-c"),
+        ("", ""),
+    ],
+)
+def test_the_address_of_a_repository_is_taken(project, address, taken):
+    assert edition(project, f"repository: {address!r}").repository == taken
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://github.com/owner/name", "begins with https://github.com/"),
+        ("git@github.com:owner/name.git", "begins with https://github.com/"),
+        ("https://github.com.example.org/owner/name", "begins with https://github.com/"),
+        ("https://www.github.com/owner/name", "begins with https://github.com/"),
+        ("https://user:secret@github.com/owner/name", "begins with https://github.com/"),
+        ("https://codeberg.org/owner/name", "whose notebooks Binder can open"),
+        ("javascript:alert(1)", "begins with https://github.com/"),
+        ("https://github.com/owner", "owner and name of a repository and nothing more"),
+        ("https://github.com/owner/name/tree/main", "and nothing more"),
+        ("https://gitlab.com/group/subgroup/name", "and nothing more"),
+        ("https://github.com/owner/..", "and nothing more"),
+        ("https://github.com/owner/name?x=1", "and nothing more"),
+        ("https://github.com/owner/na me", "and nothing more"),
+        ('https://github.com/owner/na"onclick="x', "and nothing more"),
+        ("https://github.com/owner/" + "n" * 1_000, "and nothing more"),
+    ],
+)
+def test_an_address_that_would_make_a_broken_button_is_refused(project, address, why):
+    with pytest.raises(InputError, match="repository takes ") as error:
+        edition(project, f"repository: {address!r}")
+    assert why in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("branch: feature/x", "branch takes letters, digits, dots, hyphens and underscores"),
+        ("branch: ''", "branch takes letters"),
+        ("branch: -f", "branch takes letters"),
+        ("jupyterhub: http://hub.example.org", "jupyterhub takes an address such as https://hub."),
+        ("jupyterhub: https://hub.example.org/hub/home", "jupyterhub takes the address up to"),
+        ("jupyterhub: https://hub.example.org?next=x", "jupyterhub takes an address such as"),
+        ("jupyterhub: https://me@hub.example.org", "jupyterhub takes an address such as"),
+        ("jupyterhub: 'https://hub.example.org/<x>'", "jupyterhub takes an address such as"),
+    ],
+)
+def test_what_cannot_stand_in_the_address_of_a_button_is_refused(project, setting, why):
+    with pytest.raises(InputError) as error:
+        edition(project, f"repository: https://github.com/owner/name\n{setting}")
+    assert why in str(error.value)
+
+
+@pytest.mark.parametrize("setting", ["branch: spring", "jupyterhub: https://hub.example.org"])
+def test_what_is_for_buttons_wants_a_repository(project, setting):
+    with pytest.raises(InputError, match="is for the buttons that open chapters of a repository"):
+        edition(project, setting)
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["''", "' '", '"two\\nlines"', "a <b> b", '"\\e[31m"', '"a\\u2028b"', "x" * 201],
+)
+def test_what_is_not_one_plain_line_is_no_title_and_no_author(project, title):
+    for key in ("title", "author"):
+        with pytest.raises(InputError, match=f"{key} takes one line of text, at most 200 char"):
+            edition(project, f"{key}: {title}")
+
+
+def test_students_get_no_buttons_and_the_instructor_is_told(project):
+    spring = edition(project, "repository: https://github.com/owner/name")
+    assert spring.has_buttons("reader")
+    assert spring.has_buttons("instructor")
+    assert spring.remarks("reader") == []
+    assert not spring.has_buttons("student")
+    [remark] = spring.remarks("student")
+    assert "https://github.com/owner/name hold the solutions" in remark
+    plain = edition(project, "title: Ours")
+    assert not plain.has_buttons("reader")
+    assert plain.remarks("student") == []
+
+
 def test_every_fault_is_told_at_once(project):
     text = "titel: x\naudience: all\nchapters: {mini: {n_segments: x, shares: 1}, mino: {}}"
     with pytest.raises(InputError) as error:

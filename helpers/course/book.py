@@ -1,5 +1,8 @@
 """The book around the chapters: its settings, its table of contents, its pages."""
 
+import copy
+import html
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from helpers.course.absent import without_glue, without_links
 from helpers.course.audience import for_audience, solution_labels
 from helpers.course.edition import Audience, Edition, read_settings
 from helpers.course.execute import write_notebook
+from helpers.course.launch import button_options
+from helpers.course.markdown import as_text
 from helpers.course.parameters import chapter_path, default_exports, read_notebook
 from helpers.files import write_text
 from helpers.text import InputError
@@ -25,12 +30,20 @@ def read_config(project: Path) -> dict[str, Any]:
     """Settings for Jupyter Book."""
     config = read_settings(project / "_config.yml")
     for section in ("execute", "parse"):
-        if not isinstance(config.setdefault(section, {}), dict):
-            raise InputError(f"_config.yml: {section} takes name: value lines below it.")
+        _section(config, section)
     try:
         MdParserConfig(enable_extensions=config["parse"].get("myst_enable_extensions", []))
     except (TypeError, ValueError) as error:
         raise InputError(f"_config.yml: parse: myst_enable_extensions: {error}.") from None
+    return config
+
+
+def _section(config: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Section of the settings, which is there afterwards."""
+    for key in keys:
+        config = config.setdefault(key, {})
+        if not isinstance(config, dict):
+            raise InputError(f"_config.yml: {key} takes name: value lines below it.")
     return config
 
 
@@ -99,9 +112,10 @@ def write_book(
     not_run: Collection[str],
 ) -> None:
     """Write the settings, the table of contents and the pages as the audience sees them."""
-    config |= {key: text for key in ("title", "author") if (text := getattr(edition, key))}
-    config["execute"]["execute_notebooks"] = "off"
-    write_text(source / "_config.yml", yaml.safe_dump(config, allow_unicode=True))
+    write_text(
+        source / "_config.yml",
+        yaml.safe_dump(_settings(edition, config, audience), allow_unicode=True),
+    )
 
     absent = set(toc_chapters(toc)) - set(chapters)
     extensions = config["parse"].get("myst_enable_extensions", [])
@@ -117,7 +131,10 @@ def write_book(
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
 
     for page in sorted((source / "book").rglob("*.md")):
-        write_text(page, present(page.read_text(encoding="utf-8")))
+        text = present(page.read_text(encoding="utf-8"))
+        if edition.title and page == source / f"{toc['root']}.md":
+            text = _with_title(text, edition.title)
+        write_text(page, text)
     for chapter in chapters:
         path = source / "notebooks" / f"{chapter}.ipynb"
         labels = solution_labels(read_notebook(chapter_path(project, chapter)))
@@ -126,3 +143,28 @@ def write_book(
             if cell.cell_type == "markdown":
                 cell.source = present(cell.source, labels if audience == "student" else ())
         write_notebook(notebook, path)
+
+
+def _settings(edition: Edition, config: dict[str, Any], audience: Audience) -> dict[str, Any]:
+    """Settings for Jupyter Book, with what the edition says in place of them."""
+    config = copy.deepcopy(config)
+    config["execute"]["execute_notebooks"] = "off"
+    theme: dict[str, Any] = {}
+    # The theme puts both into its pages as HTML. The title is text where a browser shows it as its
+    # window's, so only the copy in the menu can be made HTML.
+    if edition.title:
+        config["title"] = edition.title
+        theme["logo"] = {"text": html.escape(edition.title)}
+    if edition.author:
+        config["author"] = html.escape(edition.author)
+    if edition.has_buttons(audience):
+        theme |= button_options(edition.repository, edition.branch, edition.jupyterhub)
+    if theme:
+        # These options replace all that Jupyter Book would make of its own settings.
+        _section(config, "sphinx", "config", "html_theme_options").update(theme)
+    return config
+
+
+def _with_title(page: str, title: str) -> str:
+    """Markdown page whose first heading is a title."""
+    return re.sub(r"^# .*$", lambda _: f"# {as_text(title)}", page, count=1, flags=re.MULTILINE)

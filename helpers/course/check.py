@@ -138,7 +138,8 @@ def check_edition(project: Path, path: Path) -> Findings:
     found = Findings()
     content = read_settings(path)
     try:
-        read_edition(project, path)
+        edition = read_edition(project, path)
+        found.remarks += edition.remarks(edition.audience)
     except InputError as error:
         found.faults += str(error).splitlines()
     given = content.get("chapters") or {}

@@ -82,7 +82,8 @@ def draft(project: Path, folder: Path, name: str) -> str:
         field = Edition.model_fields[key]
         if key != "chapters":
             # Without a value of its own an edition takes that of the book.
-            value = settings[key] or str(config.get(key) or f"The {key}")
+            value = settings[key]
+            value = str(config.get(key) or f"The {key}") if value is None else value
             lines.append(f"# {key}: {literal(value)}  # {_accepts(field)}; {field.description}")
     about = str(Edition.model_fields["chapters"].description)
     lines += CHAPTERS.format(chapters=about[0].upper() + about[1:] + ".").splitlines()

@@ -5,12 +5,21 @@ Everything in it is optional, and nothing in it is ignored: an unknown word is r
 with the nearest real one.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from helpers.course.launch import branch_name, jupyterhub_address, repository_address
 from helpers.course.parameters import (
     chapter_path,
     read_notebook,
@@ -21,6 +30,19 @@ from helpers.text import InputError, listed, nearest, read_yaml
 
 Audience = Literal["student", "instructor", "reader"]
 
+LONGEST = 200  # characters of a title or an author
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, separators of lines
+
+
+def _line(text: str) -> str:
+    """Text of one line, without the spaces around it."""
+    text = text.strip()
+    unseen = any(unicodedata.category(character) in UNSEEN for character in text)
+    # The theme puts a title into its pages as it is, where these would begin and end a tag.
+    if not 1 <= len(text) <= LONGEST or unseen or "<" in text or ">" in text:
+        raise ValueError(f"one line of text, at most {LONGEST} characters, without < and >")
+    return text
+
 
 class Edition(BaseModel):
     """What to build, and for whom: the settings that an edition's file may have, and its folder."""
@@ -30,14 +52,27 @@ class Edition(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)] = Field(
         description="names the folder of the site; lower-case letters, digits and hyphens"
     )
-    title: Annotated[str, Field(min_length=1)] | None = Field(
+    title: Annotated[str, AfterValidator(_line)] | None = Field(
         default=None, description="in place of the one in _config.yml"
     )
-    author: Annotated[str, Field(min_length=1)] | None = Field(
+    author: Annotated[str, AfterValidator(_line)] | None = Field(
         default=None, description="in place of the one in _config.yml"
     )
     audience: Audience = Field(
         default="reader", description="solutions are left out, shown open, or folded"
+    )
+    repository: Annotated[str, AfterValidator(repository_address)] = Field(
+        default="",
+        description="https address on GitHub or GitLab, for buttons that open a chapter there "
+        "in Binder and Colab; empty: none",
+    )
+    branch: Annotated[str, AfterValidator(branch_name)] = Field(
+        default="main", description="of the repository, for the buttons"
+    )
+    jupyterhub: Annotated[str, AfterValidator(jupyterhub_address)] = Field(
+        default="",
+        description="https address of a JupyterHub with nbgitpuller, for one more button; "
+        "empty: none",
     )
     chapters: dict[str, dict[str, Any]] = Field(
         default={},
@@ -46,6 +81,30 @@ class Edition(BaseModel):
     base: Annotated[Path, Field(exclude=True)] = Field(
         default=Path(), description="folder that paths are relative to"
     )
+
+    @model_validator(mode="after")
+    def _has_a_repository_for_the_buttons(self) -> Self:
+        for name in ("branch", "jupyterhub"):
+            default = type(self).model_fields[name].default
+            if not self.repository and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is for the buttons that open chapters of a repository; set repository "
+                    f"as well, or leave {name} out."
+                )
+        return self
+
+    def has_buttons(self, audience: Audience) -> bool:
+        """Whether the pages for an audience have buttons that open a chapter elsewhere."""
+        return bool(self.repository) and audience != "student"
+
+    def remarks(self, audience: Audience) -> list[str]:
+        """What an instructor should know about a site for an audience."""
+        if not self.repository or self.has_buttons(audience):
+            return []
+        return [
+            "Pages for students have no buttons that open a chapter elsewhere: the notebooks of "
+            f"{self.repository} hold the solutions."
+        ]
 
 
 FIELDS = [field for field in Edition.model_fields if field != "base"]
@@ -123,10 +182,12 @@ def model_problems(error: ValidationError) -> Iterator[str]:
     """One sentence for each fault that pydantic found."""
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
+        wanted = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        if not where:
+            yield wanted
+            continue
         if where == "name":
             wanted = "lower-case letters, digits and single hyphens, such as spring-2026"
-        else:
-            wanted = fault["msg"].removeprefix("Input should be ")
         yield f"{where} takes {wanted}, not {fault['input']!r}."
 
 
