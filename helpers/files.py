@@ -1,9 +1,13 @@
 """Writing files so that a reader never meets half of one; what a folder of data holds."""
 
+import ctypes
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+_HERE = -100  # AT_FDCWD: a relative path begins in the current folder.
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux, and RENAME_SWAP of macOS.
 
 
 @contextmanager
@@ -30,6 +34,32 @@ def replacing(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def exchange(first, second):
+    """
+    Let two folders of one file system change places.
+
+    Whoever looks finds a folder in either place at any moment, if the system can do that (Linux
+    and macOS can, on their usual file systems). If not, nothing is done.
+
+    Parameters
+    ----------
+    first, second : str or Path
+        Both there.
+
+    Returns
+    -------
+    bool
+        Whether it was done.
+    """
+    paths = os.fsencode(first), os.fsencode(second)
+    library = ctypes.CDLL(None)
+    if hasattr(library, "renameat2"):
+        return library.renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0
+    if hasattr(library, "renamex_np"):
+        return library.renamex_np(*paths, _EXCHANGE) == 0
+    return False
 
 
 def write_text(path, text):

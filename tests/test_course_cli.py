@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from course_project import make_project
 
 from helpers.course.cli import main
-from helpers.course.site import SiteError
+from helpers.course.rendering import SiteError
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ def test_no_installed_kernel_or_profile_gets_in_between(tmp_path, monkeypatch):
 
 
 def test_cells_with_a_tag_can_be_left_out(project):
-    notebook, _ = run(project, without="solution")
+    notebook, _ = run(project, without={"solution"})
     assert len(notebook.cells) == 8
     assert "marmalade" not in nbformat.writes(notebook)
 

@@ -104,7 +104,7 @@ def test_solutions_are_folded_for_readers(miniature):
 def test_solutions_are_open_for_instructors(miniature, monkeypatch):
     project, html = miniature
     assert build(project, monkeypatch, "--audience", "instructor").exit_code == 0
-    page = (html / "notebooks" / "mini.html").read_text()
+    page = (html.with_name("html-instructor") / "notebooks" / "mini.html").read_text()
     assert '<div class="solution admonition" id="sol-more">' in page
     assert "tag_hide-cell" not in page
     assert "marmalade" in page
@@ -113,6 +113,7 @@ def test_solutions_are_open_for_instructors(miniature, monkeypatch):
 def test_students_get_no_solution_anywhere(miniature, monkeypatch):
     project, html = miniature
     assert build(project, monkeypatch, "--audience", "student").exit_code == 0
+    html = html.with_name("html-student")
     found = [path for path, text in texts(html).items() if "marmalade" in text.lower()]
     assert found == []
     page = (html / "notebooks" / "mini.html").read_text()

@@ -10,6 +10,11 @@ from helpers.course.parameters import tags
 FOLDED = {"hide-cell", "hide-input", "hide-output"}
 
 
+def left_out(audience: Audience) -> set[str]:
+    """Tags of the cells that an audience must not get, neither to see nor in what they export."""
+    return {"solution"} if audience == "student" else set()
+
+
 def for_audience(notebook: nbformat.NotebookNode, audience: Audience) -> nbformat.NotebookNode:
     """
     Open or fold the cells tagged ``solution``; the notebook is changed in place, and returned.

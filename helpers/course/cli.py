@@ -1,8 +1,10 @@
 """The command ``course``: parse, call, report."""
 
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -16,6 +18,7 @@ from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
 from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
+from helpers.course.parallel import end_children
 from helpers.course.parameters import (
     Parameter,
     chapter_path,
@@ -25,10 +28,11 @@ from helpers.course.parameters import (
     read_parameters,
     read_values,
 )
-from helpers.course.site import SiteError, build_site
+from helpers.course.rendering import SiteError
+from helpers.course.site import build_site
 from helpers.text import InputError, counted, read_yaml
 
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 DECIDED = {"keep": 0, "watch": 3, "refit": 4}
 
 
@@ -48,7 +52,13 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def reported(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with _interruptible():
+                command(*args, **kwargs)
+        except KeyboardInterrupt:
+            end_children()
+            _clear_line()
+            click.echo("Interrupted.", err=True)
+            sys.exit(INTERRUPTED)
         except InputError as error:
             _clear_line()
             click.echo(str(error), err=True)
@@ -64,6 +74,18 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(FAILED)
 
     return reported
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a kill, or a closed terminal, end a command as Ctrl-C does: it cleans up first."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _reporting_everything(command: Callable[..., None]) -> Callable[..., None]:
@@ -251,13 +273,17 @@ def check(edition: str) -> None:
 @click.option(
     "--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Chapters at a time."
 )
+@click.option("--fresh", is_flag=True, help="Run and render everything, also what is unchanged.")
 @_quiet
 @_reporting
-def build(edition: str | None, audience: Audience | None, jobs: int, quiet: bool) -> None:
+def build(
+    edition: str | None, audience: Audience | None, jobs: int, fresh: bool, quiet: bool
+) -> None:
     """
     Build the site of an edition: run its chapters, render the book, put it in place.
 
-    Without EDITION, editions/default.yml is built.
+    Without EDITION, editions/default.yml is built. Chapters that have not changed since an earlier
+    build are taken from there: the same notebook, values, files, helpers and packages.
     """
     project = _find_project()
     if edition is None and not (project / "editions" / "default.yml").is_file():
@@ -266,7 +292,9 @@ def build(edition: str | None, audience: Audience | None, jobs: int, quiet: bool
         chosen = read_edition(project, find_edition(project, edition or "default"))
     say, progress = _speaking(quiet)
     say(f"Building the edition {chosen.name}.")
-    html = build_site(project, chosen, audience=audience, jobs=jobs, progress=progress, say=say)
+    html = build_site(
+        project, chosen, audience=audience, jobs=jobs, fresh=fresh, progress=progress, say=say
+    )
     pages = sum(1 for _ in html.rglob("*.html"))
     reader = audience or chosen.audience
     say(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")

@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,30 @@ class ChapterError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """A chapter that ran: its normalised notebook, and the folder with the files it wrote."""
+    """
+    A chapter that ran.
+
+    Attributes
+    ----------
+    chapter : str
+    notebook : NotebookNode
+        Executed and normalised.
+    folder : Path
+        With the files that it wrote.
+    seconds : float
+        That it took.
+    digest : str
+        Of what it follows from, where that is known.
+    reused : bool
+        Whether it ran for an earlier build.
+    """
 
     chapter: str
     notebook: nbformat.NotebookNode
     folder: Path
+    seconds: float
+    digest: str = ""
+    reused: bool = False
 
     def files(self) -> list[Path]:
         """Files that the chapter wrote, relative to the folder."""
@@ -189,7 +209,7 @@ def run_chapter(
     *,
     base: Path,
     folder: Path,
-    without: str = "",
+    without: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Run:
     """
@@ -207,8 +227,8 @@ def run_chapter(
         Folder that the paths among the values are relative to.
     folder : Path
         A workspace.
-    without : str
-        Cells with this tag are left out.
+    without : collection of str
+        Cells with one of these tags are left out.
     progress : callable, optional
         Told the chapter, the cell about to run, how many there are, and the heading above.
 
@@ -219,8 +239,9 @@ def run_chapter(
     InputError
         If a cell raises one.
     """
+    begun = time.perf_counter()
     source = read_notebook(chapter_path(project, chapter))
-    source.cells = [cell for cell in source.cells if without not in tags(cell)]
+    source.cells = [cell for cell in source.cells if not set(without) & set(tags(cell))]
     parameters = read_parameters(source, chapter)
     own = exports_folder(parameters, chapter, values)
     _without_exports(project, folder / "notebooks", own)
@@ -276,7 +297,8 @@ def run_chapter(
             place = _place(chapter, source, index)
             reason = f"it wrote to standard error: {said.strip()}"
             raise _failure(project, chapter, output, clean, f"{place}: {reason}")
-    return Run(chapter, normalised(notebook, clean), folder / "notebooks")
+    seconds = round(time.perf_counter() - begun, 1)
+    return Run(chapter, normalised(notebook, clean), folder / "notebooks", seconds)
 
 
 def _paths(

@@ -13,6 +13,7 @@ import nbformat
 
 from helpers import spark
 from helpers.course.absent import without_links
+from helpers.course.audience import left_out
 from helpers.course.edition import Audience, Edition
 from helpers.course.execute import normalised
 from helpers.course.parameters import chapter_path, default_exports, read_notebook, tags
@@ -80,8 +81,8 @@ def as_committed(
     """Notebook of a chapter that was not run, which says so below its title."""
     notebook = read_notebook(chapter_path(project, chapter))
     folders = {default_exports(project, chapter)} - {""}
-    if audience == "student":
-        notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    without = left_out(audience)
+    notebook.cells = [cell for cell in notebook.cells if not without & set(tags(cell))]
     note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{unrun_sentence(why)}\n```"
     for cell in notebook.cells:
         title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)

@@ -1,45 +1,38 @@
 """
 Building the site: run the chapters, render the book, and only then show it to anybody.
 
-Everything is made in a staging folder. The finished site replaces the previous one by renaming,
-so that a reader meets the old site or the new one, never half of one.
+Everything is made in a staging folder. The finished site takes the place of the previous one in
+one step, so that a reader meets the old site or the new one, never half of one.
 """
 
-import os
-import re
+import fcntl
+import hashlib
+import json
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-from jupyter_core.utils import ensure_event_loop
+from typing import Any
 
 from helpers.course.about import about_page
+from helpers.course.audience import left_out
 from helpers.course.book import ABOUT, read_config, read_toc, toc_chapters, write_book
 from helpers.course.edition import Audience, Edition, chapter_values
-from helpers.course.execute import (
-    ChapterError,
-    Progress,
-    Run,
-    run_chapter,
-    take,
-    workspace,
-    write_notebook,
-)
+from helpers.course.execute import Progress, write_notebook
 from helpers.course.needs import as_committed, chapters_not_run
+from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
-from helpers.files import write_text
+from helpers.course.rendering import render
+from helpers.course.reuse import installed_versions, tree_digest
+from helpers.files import exchange, write_text
 from helpers.text import InputError
 
-JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+# In the folder of a site, and hidden so that it is no part of it.
+RECORD = ".build.json"
 
-
-class SiteError(Exception):
-    """Rendering the site failed; the message holds the warnings and errors."""
+# In a staging folder, while the sites change places on a system that cannot do that in one step.
+PREVIOUS = "previous"
 
 
 def build_site(
@@ -48,6 +41,7 @@ def build_site(
     *,
     audience: Audience | None = None,
     jobs: int = 2,
+    fresh: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
@@ -64,13 +58,16 @@ def build_site(
         In place of the edition's.
     jobs : int
         Chapters that run at the same time.
+    fresh : bool
+        Run all chapters and render all pages, also what has not changed.
     progress, say : callable
         Told of each cell, and of each step.
 
     Returns
     -------
     Path
-        The folder of the finished site, ``_build/<name>/html``.
+        The folder of the finished site: ``_build/<name>/html``, or ``html-<audience>`` beside it
+        for an audience that is not the edition's own.
 
     Raises
     ------
@@ -84,60 +81,56 @@ def build_site(
     chapters = list(edition.chapters) or toc_chapters(toc)
     _check_exports(project, chapters)
     not_run = chapters_not_run(project, edition, chapters)
-    runs = [chapter for chapter in chapters if chapter not in not_run]
     values = {
-        chapter: chapter_values(project, edition, chapter) if chapter in runs else {}
+        chapter: {} if chapter in not_run else chapter_values(project, edition, chapter)
         for chapter in chapters
     }
-    target = project / "_build" / edition.name
-    target.mkdir(parents=True, exist_ok=True)
+    # Solutions must not come to lie where a site for students was fetched from the last time.
+    folder = "html" if audience == edition.audience else f"html-{audience}"
+    html = project / "_build" / edition.name / folder
 
     for chapter, why in not_run.items():
         say(f"{chapter}: not run. {why}")
-    with tempfile.TemporaryDirectory(prefix=".staging-", dir=target) as folder:
-        staging = Path(folder)
+    with _only_build(project, say), _staging(html) as staging:
         source = staging / "source"
         shutil.copytree(project / "book", source / "book")
         # Pages may include what lies beside the data to explain it.
         for readme in project.glob("data/*.md"):
             write_text(source / "data" / readme.name, readme.read_text(encoding="utf-8"))
-        (source / "notebooks").mkdir()
-        with ExitStack() as stack:
-
-            def run(chapter: str) -> Run:
-                # The kernel's client leaves a loop behind in each thread.
-                with closing(ensure_event_loop()):
-                    return run_chapter(
-                        project,
-                        chapter,
-                        values[chapter],
-                        base=edition.base,
-                        folder=workspaces[chapter],
-                        without="solution" if audience == "student" else "",
-                        progress=progress,
-                    )
-
-            workspaces = {
-                chapter: stack.enter_context(workspace(project, staging)) for chapter in runs
-            }
-            for done in _each(run, runs, jobs, say):
-                take(
-                    done,
-                    source / "notebooks",
-                    notebook=source / "notebooks" / f"{done.chapter}.ipynb",
-                )
+        notebooks = source / "notebooks"
+        notebooks.mkdir()
+        runs = run_chapters(
+            project,
+            {chapter: values[chapter] for chapter in chapters if chapter not in not_run},
+            base=edition.base,
+            staging=staging,
+            without=left_out(audience),
+            fresh=fresh,
+            jobs=jobs,
+            progress=progress,
+            say=say,
+        )
+        for chapter, run in runs.items():
+            shutil.copytree(run.folder, notebooks, dirs_exist_ok=True)
+            write_notebook(run.notebook, notebooks / f"{chapter}.ipynb")
         for chapter, why in not_run.items():
             notebook = as_committed(project, chapter, why, audience)
-            write_notebook(notebook, source / "notebooks" / f"{chapter}.ipynb")
-        about = about_page(project, edition, audience, values, not_run)
-        write_text(source / f"{ABOUT}.md", about)
+            write_notebook(notebook, notebooks / f"{chapter}.ipynb")
         write_book(project, source, edition, toc, config, chapters, audience, not_run)
-        say("Rendering the pages.")
-        html = _render(source, staging / "out")
-        _swap(html, target / "html", staging)
+        digest = _site_digest(source, edition, {name: run.digest for name, run in runs.items()})
+        if not fresh and _is_whole(html, digest):
+            say("Nothing has changed since the last build.")
+        else:
+            about = about_page(project, edition, audience, values, not_run)
+            write_text(source / f"{ABOUT}.md", about)
+            say("Rendering the pages.")
+            new = render(source, staging / "out")
+            record = {"source": digest, "pages": tree_digest(new)}
+            write_text(new / RECORD, json.dumps(record))
+            _put_in_place(new, html, staging)
     for chapter, why in not_run.items():
         say(f"{chapter} was not run; its page shows the outputs of the course's own run. {why}")
-    return target / "html"
+    return html
 
 
 def _check_exports(project: Path, chapters: Sequence[str]) -> None:
@@ -150,56 +143,64 @@ def _check_exports(project: Path, chapters: Sequence[str]) -> None:
             raise InputError(msg + "each other's files; give each an output_dir of its own.")
 
 
-def _each(
-    run: Callable[[str], Run], chapters: Sequence[str], jobs: int, say: Callable[[str], None]
-) -> Iterator[Run]:
-    """Yield the chapters' runs in order; if any failed, raise what went wrong with all of them."""
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = [pool.submit(run, chapter) for chapter in chapters]
-        for chapter, future in zip(chapters, futures, strict=True):
-            future.exception()
-            say(f"{chapter}: {'failed' if future.exception() else 'done'}")
-    errors = [error for error in (future.exception() for future in futures) if error]
-    for error in errors:
-        if not isinstance(error, InputError | ChapterError):
-            raise error
-    if errors:
-        text = "\n".join(str(error) for error in errors)
-        failed = next((error for error in errors if isinstance(error, ChapterError)), None)
-        raise ChapterError(text, failed.notebook) if failed else InputError(text)
-    yield from (future.result() for future in futures)
+@contextmanager
+def _only_build(project: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no other build is running in a project, and keep others waiting."""
+    path = project / "_build" / ".lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another build is running in this project; waiting for it to end.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def _render(source: Path, out: Path) -> Path:
-    """Render the book from clean, every warning being an error; return the folder of its pages."""
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(source), "--path-output", str(out)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
-    done = subprocess.run(  # noqa: S603
-        [*command, "-W", "--keep-going", "-n"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-        check=False,
-    )
-    html = out / "_build" / "html"
-    if done.returncode or not (html / "index.html").is_file():
-        text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr).replace(f"{source}/", "")
-        lines = text.splitlines()
-        faults = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        raise SiteError("\n".join(dict.fromkeys(faults)) or "\n".join(lines[-30:]))
-    return html
+@contextmanager
+def _staging(html: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside a site; what builds that were killed have left goes."""
+    html.parent.mkdir(parents=True, exist_ok=True)
+    for left in html.parent.glob(".staging-*"):
+        if (left / PREVIOUS).exists() and not html.exists():
+            (left / PREVIOUS).rename(html)
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".staging-", dir=html.parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
 
 
-def _swap(new: Path, place: Path, staging: Path) -> None:
-    """Put a finished site in place of the previous one, or leave that where it is."""
-    previous = staging / "previous"
-    if place.exists():
-        place.rename(previous)
+def _site_digest(source: Path, edition: Edition, runs: Mapping[str, str]) -> str:
+    """Digest of whatever the pages follow from, except for the one that tells of the build."""
+    parts = {
+        "source": tree_digest(source),
+        "edition": edition.model_dump(mode="json"),
+        "runs": runs,
+        "course": tree_digest(Path(__file__).parent),
+        "versions": installed_versions(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_whole(html: Path, digest: str) -> bool:
+    """Whether a site was made from what has this digest, and is as it was made."""
     try:
-        new.rename(place)
-    except OSError:
-        if previous.exists():
-            previous.rename(place)
-        raise
+        record: Any = json.loads((html / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(record == {"source": digest, "pages": tree_digest(html)})
+
+
+def _put_in_place(new: Path, html: Path, staging: Path) -> None:
+    """Put a finished site in place of the previous one, or leave that where it is."""
+    if not html.exists():
+        new.rename(html)
+    elif not exchange(new, html):
+        previous = staging / PREVIOUS
+        html.rename(previous)
+        try:
+            new.rename(html)
+        except BaseException:
+            previous.rename(html)
+            raise
