@@ -16,6 +16,7 @@ from helpers.course.check import check_edition
 from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
+from helpers.course.fetch import DATA_SETS, DownloadError, fetch_data_set
 from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
 from helpers.course.parallel import end_children
@@ -30,7 +31,7 @@ from helpers.course.parameters import (
 )
 from helpers.course.rendering import SiteError
 from helpers.course.site import build_site
-from helpers.text import InputError, counted, read_yaml
+from helpers.text import InputError, counted, listed, nearest, read_yaml
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 DECIDED = {"keep": 0, "watch": 3, "refit": 4}
@@ -63,6 +64,9 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
             _clear_line()
             click.echo(str(error), err=True)
             sys.exit(BAD_INPUT)
+        except DownloadError as error:
+            click.echo(f"{error}\nNothing was written.", err=True)
+            sys.exit(FAILED)
         except ChapterError as error:
             _clear_line()
             click.echo(str(error), err=True)
@@ -321,6 +325,44 @@ def refresh(chapter: str | None, quiet: bool) -> None:
             done = run_chapter(project, name, {}, base=project, folder=folder, progress=progress)
             take(done, source.parent, notebook=source)
         say(f"{name}: {'unchanged' if source.read_bytes() == before else 'changed'}")
+
+
+@main.command(
+    epilog="""
+    \b
+    Example: course fetch online_retail
+      course fetch online_retail --from ~/Downloads/online+retail.zip
+    """
+)
+@click.argument("name", required=False)
+@click.option(
+    "--from", "source", metavar="FILE_OR_URL", help="Take this copy of what would be downloaded."
+)
+@_quiet
+@_reporting
+def fetch(name: str | None, source: str | None, quiet: bool) -> None:
+    """
+    Put the public data set NAME into data/public, checked against its published figures.
+
+    Without NAME, list the data sets. What is there already is not downloaded again; what broke off
+    begins anew.
+    """
+    folder = Path(_short(_find_project() / "data" / "public"))
+    if name is None:
+        if source:
+            raise InputError(f"--from takes a name as well: {listed(DATA_SETS)}.")
+        for data_set in DATA_SETS.values():
+            click.echo(
+                f"{data_set.name}\n  {data_set.about}\n  downloads {data_set.size}, becomes "
+                f"{folder / data_set.name}.csv.gz\n  {data_set.citation}"
+            )
+        return
+    if name not in DATA_SETS:
+        near = nearest(name, DATA_SETS)
+        raise InputError(f"There is no data set {name!r}{near}. There are: {listed(DATA_SETS)}.")
+    say, _ = _speaking(quiet)
+    bar = not quiet and sys.stderr.isatty()
+    fetch_data_set(DATA_SETS[name], folder, source=source, say=say, bar=bar)
 
 
 @main.command(
