@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import nbformat
@@ -12,7 +13,8 @@ from helpers.course.cli import main
 from helpers.course.edition import Edition
 from helpers.course.parameters import chapters
 from helpers.course.reuse import KEPT, find_run, imported_helpers, run_digest, tree_digest
-from helpers.course.site import RECORD, build_site
+from helpers.course.site import BUILD, build_site
+from helpers.files import visible_files
 
 
 @pytest.fixture
@@ -195,13 +197,38 @@ def test_a_changed_page_is_rendered_without_running_the_chapters(copied):
     assert list(html.glob("_downloads/*/orders.csv"))
 
 
-def test_the_same_sources_give_the_same_site_to_the_byte(copied):
+def test_the_same_sources_give_the_same_pages_to_the_byte(copied):
+    """But for the one that tells how long this build took, and what is found by its words."""
     project, html = copied
-    before = tree_digest(html)
+
+    def contents():
+        return {
+            file: tree_digest(html / file)
+            for file in visible_files(html)
+            if "about_this_edition" not in file.name and file.name != "searchindex.js"
+        }
+
+    before = contents()
     _, said = built(project, fresh=True)
     assert said[0].startswith("mini: done in")
     assert said[1] == "Rendering the pages."
-    assert tree_digest(html) == before
+    assert contents() == before
+
+
+def test_the_site_says_what_has_changed_since_the_last_build_and_how_long_it_took(copied):
+    project, html = copied
+    about = html / "book" / "about_this_edition.html"
+    assert "This is the first build" in about.read_text()
+    (project / "data" / "orders.csv").write_text("a\nb\n")
+    built(project)
+    text = re.sub(r"<[^>]*>", "", about.read_text())
+    assert re.search(r"orders.*have changed.*2 rows → 1 row", text)
+    assert re.search(r"Mini\s+\d+\.\d\s+in this build", text)
+    (project / "book" / "welcome.md").write_text("# Welcome\n")
+    built(project)
+    text = re.sub(r"<[^>]*>", "", about.read_text())
+    assert "Nothing has changed since the previous build." in text
+    assert "in an earlier build, reused" in text
 
 
 @pytest.mark.parametrize("damage", ["page", "record"])
@@ -210,11 +237,11 @@ def test_a_site_that_somebody_has_touched_is_made_again(copied, damage):
     if damage == "page":
         (html / "notebooks" / "mini.html").unlink()
     else:
-        (html / RECORD).write_text("half a")
+        (html / BUILD).write_text("half a")
     _, said = built(project)
     assert said == ["mini: unchanged", "Rendering the pages."]
     assert (html / "notebooks" / "mini.html").is_file()
-    json.loads((html / RECORD).read_text())
+    json.loads((html / BUILD).read_text())
 
 
 def test_another_chapter_that_fails_does_not_cost_the_work_of_this_one(tmp_path, monkeypatch):

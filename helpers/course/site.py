@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from helpers.course.about import about_page
+from helpers.course.about import record_page
 from helpers.course.audience import left_out
 from helpers.course.book import ABOUT, read_config, read_toc, toc_chapters, write_book
 from helpers.course.edition import Audience, Edition, chapter_values
@@ -23,13 +23,14 @@ from helpers.course.execute import Progress, write_notebook
 from helpers.course.needs import as_committed, chapters_not_run
 from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
+from helpers.course.record import edition_record
 from helpers.course.rendering import render
 from helpers.course.reuse import installed_versions, tree_digest
 from helpers.files import exchange, write_text
 from helpers.text import InputError
 
 # In the folder of a site, and hidden so that it is no part of it.
-RECORD = ".build.json"
+BUILD = ".build.json"
 
 # In a staging folder, while the sites change places on a system that cannot do that in one step.
 PREVIOUS = "previous"
@@ -118,15 +119,23 @@ def build_site(
             write_notebook(notebook, notebooks / f"{chapter}.ipynb")
         write_book(project, source, edition, toc, config, chapters, audience, not_run)
         digest = _site_digest(source, edition, {name: run.digest for name, run in runs.items()})
-        if not fresh and _is_whole(html, digest):
+        previous = _read_build(html)
+        if (
+            not fresh
+            and previous.get("source") == digest
+            and previous["pages"] == tree_digest(html)
+        ):
             say("Nothing has changed since the last build.")
         else:
-            about = about_page(project, edition, audience, values, not_run)
-            write_text(source / f"{ABOUT}.md", about)
+            timings = {name: (run.seconds, run.reused) for name, run in runs.items()}
+            record = edition_record(
+                project, edition, audience, values, not_run, exports=notebooks, timings=timings
+            )
+            write_text(source / f"{ABOUT}.md", record_page(record, previous.get("edition")))
             say("Rendering the pages.")
             new = render(source, staging / "out")
-            record = {"source": digest, "pages": tree_digest(new)}
-            write_text(new / RECORD, json.dumps(record))
+            build = {"source": digest, "pages": tree_digest(new), "edition": record}
+            write_text(new / BUILD, json.dumps(build))
             _put_in_place(new, html, staging)
     for chapter, why in not_run.items():
         say(f"{chapter} was not run; its page shows the outputs of the course's own run. {why}")
@@ -183,13 +192,18 @@ def _site_digest(source: Path, edition: Edition, runs: Mapping[str, str]) -> str
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _is_whole(html: Path, digest: str) -> bool:
-    """Whether a site was made from what has this digest, and is as it was made."""
+def _read_build(html: Path) -> dict[str, Any]:
+    """
+    What the folder of a site says of its build.
+
+    The digests of its sources and of its pages, and the record of the edition; nothing if there is
+    no such site.
+    """
     try:
-        record: Any = json.loads((html / RECORD).read_text(encoding="utf-8"))
+        build = json.loads((html / BUILD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return bool(record == {"source": digest, "pages": tree_digest(html)})
+        return {}
+    return build if isinstance(build, dict) and {"source", "pages"} <= build.keys() else {}
 
 
 def _put_in_place(new: Path, html: Path, staging: Path) -> None:
