@@ -18,12 +18,13 @@ from helpers.course.execute import write_notebook
 from helpers.course.launch import button_options
 from helpers.course.markdown import as_text
 from helpers.course.parameters import chapter_path, default_exports, read_notebook
+from helpers.course.reference import reference_page
 from helpers.files import write_text
 from helpers.text import InputError
 
 Toc = dict[str, Any]
 
-ABOUT = "book/about_this_edition"
+ABOUT, REFERENCE = "book/about_this_edition", "book/reference"
 
 
 def read_config(project: Path) -> dict[str, Any]:
@@ -126,8 +127,9 @@ def write_book(
         return without_links(text, chapters=absent, labels=labels, folders=folders)
 
     toc = _with_chapters(toc, chapters)
-    # Parts have chapters of their own, so the last part takes the page.
-    (toc["parts"][-1] if "parts" in toc else toc).setdefault("chapters", []).append({"file": ABOUT})
+    # Parts have chapters of their own, so the last part takes the pages that are made here.
+    last = toc["parts"][-1] if "parts" in toc else toc
+    last.setdefault("chapters", []).extend({"file": page} for page in (REFERENCE, ABOUT))
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
 
     for page in sorted((source / "book").rglob("*.md")):
@@ -135,6 +137,10 @@ def write_book(
         if edition.title and page == source / f"{toc['root']}.md":
             text = _with_title(text, edition.title)
         write_text(page, text)
+    # The command builds books, so it cannot be known yet when this module is read.
+    from helpers.course.cli import main
+
+    write_text(source / f"{REFERENCE}.md", reference_page(project, chapters, main))
     for chapter in chapters:
         path = source / "notebooks" / f"{chapter}.ipynb"
         labels = solution_labels(read_notebook(chapter_path(project, chapter)))

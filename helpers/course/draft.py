@@ -7,13 +7,19 @@ of its comment begins with "# ", any other comment with "##".
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from helpers.course.book import read_toc, toc_chapters
-from helpers.course.edition import FIELDS, Edition, model_problems, name_of, read_settings
+from helpers.course.edition import (
+    FIELDS,
+    Edition,
+    accepts,
+    model_problems,
+    name_of,
+    read_settings,
+)
 from helpers.course.parameters import (
     Parameter,
     chapter_path,
@@ -84,7 +90,7 @@ def draft(project: Path, folder: Path, name: str) -> str:
             # Without a value of its own an edition takes that of the book.
             value = settings[key]
             value = str(config.get(key) or f"The {key}") if value is None else value
-            lines.append(f"# {key}: {literal(value)}  # {_accepts(field)}; {field.description}")
+            lines.append(f"# {key}: {literal(value)}  # {accepts(field)}; {field.description}")
     about = str(Edition.model_fields["chapters"].description)
     lines += CHAPTERS.format(chapters=about[0].upper() + about[1:] + ".").splitlines()
     for chapter in toc_chapters(read_toc(project)):
@@ -97,12 +103,6 @@ def draft(project: Path, folder: Path, name: str) -> str:
             if parameter.name != "output_dir"
         ]
     return HEAD + "\n" + "\n".join(lines) + "\n"
-
-
-def _accepts(field: FieldInfo) -> str:
-    """Words for the type of a setting: its choices if it has any, else that it is text."""
-    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
-    return ", ".join(choices) or "str"
 
 
 def _seen_from(folder: Path, project: Path, parameter: Parameter) -> Any:

@@ -8,7 +8,7 @@ with the nearest real one.
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from helpers.course.launch import branch_name, jupyterhub_address, repository_address
 from helpers.course.parameters import (
@@ -108,6 +109,12 @@ class Edition(BaseModel):
 
 
 FIELDS = [field for field in Edition.model_fields if field != "base"]
+
+
+def accepts(field: FieldInfo) -> str:
+    """Words for the type of a setting: its choices if it has any, else as for a parameter."""
+    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
+    return ", ".join(choices) or ("dict" if get_origin(field.annotation) is dict else "str")
 
 
 def find_edition(project: Path, name: str) -> Path:

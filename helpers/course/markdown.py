@@ -1,8 +1,9 @@
 """Text that somebody else wrote, as Markdown that shows it and does nothing else."""
 
 import re
-import string
 
+# Not the signs that mean nothing in Markdown, so that a person can read its source.
+MEANING = re.escape('\\`*_{}[]()<>#+-.!|$&:~^=@"')
 LONGEST = 300  # characters of one value on a page
 
 
@@ -31,7 +32,7 @@ def as_text(text: str) -> str:
     >>> print(as_text("# 3 < 4 {{ x }}"))
     \# 3 \< 4 \{\{ x \}\}
     """
-    return re.sub(f"[{re.escape(string.punctuation)}]", r"\\\g<0>", visible(text))
+    return re.sub(f"[{MEANING}]", r"\\\g<0>", visible(text))
 
 
 def as_row(*cells: str) -> str:
