@@ -41,6 +41,14 @@ def test_every_verb_is_there_with_its_options_defaults_and_example(page):
     assert "\b" not in page
 
 
+def test_every_exit_code_is_there(page):
+    text = page.split("\n## ")[1].split("\n### ")[0]
+    for code in (cli.DONE, cli.FAILED, cli.BAD_INPUT, cli.INTERRUPTED):
+        assert f"\n  {code} " in text
+    for name, code in cli.DECIDED.items():
+        assert f"\n  {code}  {name} " in section(page, "`course monitor`")
+
+
 def test_every_setting_is_there(page):
     rows = page.split("## Settings of an edition")[1].split("\n## ")[0]
     for name in FIELDS:

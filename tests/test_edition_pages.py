@@ -43,7 +43,8 @@ def build(project, text, monkeypatch, *words):
     monkeypatch.chdir(project)
     result = CliRunner().invoke(main, ["build", "mine", *words])
     assert result.exit_code == 0, result.output
-    return project / "_build" / "mine" / "html", result.output
+    folder = result.output.split("Open ")[-1].removesuffix("/index.html\n")
+    return project / folder, result.output
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_a_repository_gives_each_chapter_buttons(project, monkeypatch):
         branch: spring
         jupyterhub: https://hub.example.org/teach
         """
-    html, _ = build(project, text, monkeypatch)
+    html, output = build(project, text, monkeypatch)
     chapter = html / "notebooks" / "mini.html"
     assert outside(chapter) == [
         "https://mybinder.org/v2/gh/owner/name/spring?urlpath=lab/tree/notebooks/mini.ipynb",
@@ -101,8 +102,10 @@ def test_a_repository_gives_each_chapter_buttons(project, monkeypatch):
         assert source.startswith("data:") or (chapter.parent / source.split("?")[0]).is_file()
         assert "thebe" not in source
     assert outside(html / "book" / "welcome.html") == []
+    assert "no buttons" not in output
 
-    html, _ = build(project, text, monkeypatch, "--audience", "student")
+    html, output = build(project, text, monkeypatch, "--audience", "student")
+    assert "Pages for students have no buttons that open a chapter elsewhere" in output
     assert "owner/name" not in (html / "notebooks" / "mini.html").read_text()
 
 

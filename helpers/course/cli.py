@@ -33,8 +33,8 @@ from helpers.course.rendering import SiteError
 from helpers.course.site import build_site
 from helpers.text import InputError, counted, listed, nearest, read_yaml
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-DECIDED = {"keep": 0, "watch": 3, "refit": 4}
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DECIDED = {"keep": DONE, "watch": 3, "refit": 4}
 
 
 def _find_project() -> Path:
@@ -151,7 +151,17 @@ _quiet = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    epilog=f"""
+    \b
+    Exit codes, but for monitor, which has its own:
+      {DONE:<4} done
+      {FAILED:<4} a chapter or a page failed; what was there before is unchanged
+      {BAD_INPUT:<4} something given is wrong; each line of the message says what
+      {INTERRUPTED:<4} interrupted
+    """,
+)
 def main() -> None:
     """Run the notebooks of the course and build its site."""
 
@@ -295,12 +305,14 @@ def build(
     else:
         chosen = read_edition(project, find_edition(project, edition or "default"))
     say, progress = _speaking(quiet)
+    reader = audience or chosen.audience
     say(f"Building the edition {chosen.name}.")
+    for remark in chosen.remarks(reader):
+        say(remark)
     html = build_site(
         project, chosen, audience=audience, jobs=jobs, fresh=fresh, progress=progress, say=say
     )
     pages = sum(1 for _ in html.rglob("*.html"))
-    reader = audience or chosen.audience
     say(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
 
 
