@@ -13,6 +13,7 @@ import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import duckdb
 import openpyxl
 import pandas as pd
 import pytest
@@ -23,8 +24,16 @@ from course_project import ROOT, make_project
 from helpers.course import cli, fetch
 from helpers.course.cli import main
 from helpers.inputs import read_flows
+from helpers.order_lines import parquet_files
 
 ONLINE_RETAIL = ROOT.parent / "shared/data/online_retail/online_retail.csv.gz"
+COLUMNS = {
+    "customer_id": "CustomerID",
+    "order_id": "InvoiceNo",
+    "order_date": "InvoiceDate",
+    "quantity": "Quantity",
+    "unit_price": "UnitPrice",
+}
 
 # Two invoices of one customer; then what is no sale: a return, and lines without a customer,
 # without a price, and with a quantity below zero.
@@ -203,7 +212,7 @@ def test_a_download_is_converted_checked_and_put_in_place(project, server):
     result = course("online_retail")
     assert result.exit_code == 0, result.output
     assert gzip.decompress(target(project).read_bytes()).decode() == TEXT
-    assert written(project) == ["online_retail.csv.gz"]
+    assert sorted(written(project)) == ["online_retail.csv.gz", "online_retail.parquet"]
     assert result.output.startswith(f"Downloading {server.url}/online+retail.zip (23 MB)\n")
     assert "online_retail.csv.gz: as published, lines 7, invoices 6, " in result.output
     assert "\nCite: Chen, D. (2015)" in result.output
@@ -245,6 +254,27 @@ def test_times_of_a_sheet_are_rounded_to_the_second(project, tmp_path):
 
 
 # Already there
+
+
+def test_the_parquet_file_of_what_is_there_is_written_again_if_it_is_missing(project, server):
+    server.answers["/online+retail.zip"] = ZIP
+    course("online_retail")
+    order_lines = target(project).with_name("online_retail.parquet")
+    before = order_lines.read_bytes()
+    order_lines.unlink()
+    assert course("online_retail").exit_code == 0
+    assert order_lines.read_bytes() == before
+    assert server.asked == ["/online+retail.zip"]
+
+
+def test_a_disk_that_is_full_before_the_parquet_file_leaves_nothing(project, server, monkeypatch):
+    server.answers["/online+retail.zip"] = ZIP
+
+    def full(*_, **__):
+        raise duckdb.IOException("IO Error: No space left on device")
+
+    monkeypatch.setattr(duckdb.DuckDBPyRelation, "write_parquet", full)
+    assert_refused(course("online_retail"), project, 2, "No space left on device")
 
 
 def test_what_is_there_and_right_is_not_downloaded_again(project, server):
@@ -602,5 +632,10 @@ def test_the_real_data_have_the_published_figures(project, monkeypatch):
     result = course("online_retail", "--from", ONLINE_RETAIL)
     assert result.exit_code == 0, result.output
     assert "lines 541,909" in result.output
+    order_lines = target(project).with_name("online_retail.parquet")
+    assert parquet_files(order_lines, COLUMNS, check_values=True) == [order_lines]
+    rows = duckdb.read_parquet(str(order_lines)).df().dropna(subset="CustomerID")
+    sales = rows[(rows["Quantity"] > 0) & (rows["UnitPrice"] > 0)]
+    assert round((sales["Quantity"] * sales["UnitPrice"]).sum(), 2) == 8_911_407.90
     with gzip.open(ONLINE_RETAIL) as theirs, gzip.open(target(project)) as ours:
         assert ours.read() == theirs.read()

@@ -10,7 +10,8 @@ import gzip
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import duckdb
 import openpyxl
 import pandas as pd
 import pandera.pandas as pa
@@ -78,6 +80,8 @@ class DataSet:
         Returns the figures of a table.
     published : dict of str to str
         What they have to be.
+    parquet : bool
+        Whether to write it as Parquet, too, for chapters that read large tables.
     """
 
     name: str
@@ -90,6 +94,7 @@ class DataSet:
     to_csv: Callable[[Path, Path], Path]
     count: Callable[[pd.DataFrame], dict[str, str]]
     published: Mapping[str, str]
+    parquet: bool = False
 
 
 def fetch_data_set(
@@ -102,6 +107,8 @@ def fetch_data_set(
 ) -> None:
     """
     Put a data set into a folder as ``name.csv.gz``, unless it is there already.
+
+    One that is also written as Parquet has that written each time, from what was checked.
 
     Nothing is written before the content was checked, and then all of it at once. A download that
     broke off begins anew the next time: the sets are small, and no half of one has to be trusted.
@@ -128,35 +135,32 @@ def fetch_data_set(
     if target.is_file():
         say(f"Looking at {target}")
         try:
-            _checked(data_set, target)
+            table = _checked(data_set, target)
         except InputError as error:
             say(f"It is not the data set {data_set.name}, and will be replaced. {error}")
         else:
+            if data_set.parquet and not _parquet(target).is_file():
+                with _told_if_unwritten(target):
+                    _write(table, target, parquet=True)
             say("It is there already, with the published figures. Nothing was downloaded.")
             return
-    try:
-        with TemporaryDirectory() as name:
-            temporary = Path(name)
-            place = source or data_set.url
-            path = _local_file(place)
-            if path is None:
-                say(f"Downloading {place}" + ("" if source else f" ({data_set.size})"))
-                path = _download(place, temporary, bar=bar)
-            check_file(path)
-            say(f"Reading {path.name}")
-            try:
-                table = _checked(data_set, data_set.to_csv(path, temporary))
-            except InputError as error:
-                raise InputError(
-                    f"{error}\nThis is not the data set {data_set.name}, so nothing was written. "
-                    f"Give another copy with --from FILE_OR_URL: {data_set.forms}."
-                ) from None
-            _write(table, target)
-    except OSError as error:
-        what = f"{error.filename or target}: {error.strerror or error}"
-        raise InputError(
-            f"{what}. Nothing was written; check permissions and free space."
-        ) from None
+    with _told_if_unwritten(target), TemporaryDirectory() as name:
+        temporary = Path(name)
+        place = source or data_set.url
+        path = _local_file(place)
+        if path is None:
+            say(f"Downloading {place}" + ("" if source else f" ({data_set.size})"))
+            path = _download(place, temporary, bar=bar)
+        check_file(path)
+        say(f"Reading {path.name}")
+        try:
+            table = _checked(data_set, data_set.to_csv(path, temporary))
+        except InputError as error:
+            raise InputError(
+                f"{error}\nThis is not the data set {data_set.name}, so nothing was written. "
+                f"Give another copy with --from FILE_OR_URL: {data_set.forms}."
+            ) from None
+        _write(table, target, parquet=data_set.parquet)
     figures = ", ".join(f"{name} {figure}" for name, figure in data_set.published.items())
     say(f"{target}: as published, {figures}.\nCite: {data_set.citation}")
 
@@ -296,14 +300,35 @@ def _checked(data_set: DataSet, path: Path) -> pd.DataFrame:
     return table
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _write(table: pd.DataFrame, path: Path, *, parquet: bool) -> None:
     """Write a table so that the same content gives the same bytes: no name in it, no time."""
-    with (
-        replacing(path) as temporary,
-        temporary.open("wb") as file,
-        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
-    ):
-        table.to_csv(packed, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S")
+    with replacing(path) as temporary:
+        with (
+            temporary.open("wb") as file,
+            gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+        ):
+            table.to_csv(packed, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S")
+        if parquet:
+            with replacing(_parquet(path)) as columns:
+                duckdb.from_df(table).write_parquet(str(columns))
+
+
+def _parquet(path: Path) -> Path:
+    """Place of the Parquet file beside a ``.csv.gz``."""
+    return path.with_name(path.name.removesuffix(".csv.gz") + ".parquet")
+
+
+@contextmanager
+def _told_if_unwritten(target: Path) -> Iterator[None]:
+    """Turn what a disk refuses into a message."""
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        place, why = getattr(error, "filename", None), getattr(error, "strerror", None)
+        raise InputError(
+            f"{place or target}: {why or error}. Nothing was written; check permissions and free "
+            "space."
+        ) from None
 
 
 # Online Retail
@@ -460,6 +485,7 @@ ONLINE_RETAIL = DataSet(
         "customers of sales": "4,338",
         "revenue": "8,911,407.90",
     },
+    parquet=True,
 )
 
 
