@@ -69,6 +69,10 @@ SOLUTION = """\
 The parameters cell, says the marmalade.
 :::"""
 
+CHECK = """\
+assert one_more is not ..., "There is no answer yet."
+assert one_more - 1 == n_segments, "That is not one more."
+"pineapple\""""
 
 WELCOME = """\
 # Welcome
@@ -113,8 +117,13 @@ def chapter(*extra):
         code(FAIL),
         markdown("## Exercises"),
         markdown(EXERCISE),
+        code("one_more: int = ...  # segments", metadata={"tags": ["stub"]}),
         markdown(SOLUTION, metadata=solution),
-        code("marmalade = n_segments + 1\nprint(marmalade)", metadata=solution),
+        code(
+            "marmalade = n_segments + 1\none_more = marmalade\nprint('marmalade')",
+            metadata=solution,
+        ),
+        code(CHECK, metadata={"tags": ["check"]}),
         *extra,
     ]
     for number, cell in enumerate(cells, start=1):

@@ -88,7 +88,7 @@ def test_a_run_says_what_it_does_and_what_it_wrote(project, monkeypatch):
     monkeypatch.chdir(project / "data")
     result = course("run", "mini", "-p", "orders=orders.csv", "-p", "currency=$", "--out", "../o/p")
     assert result.exit_code == 0
-    assert "mini: cell 3 of 10: Reading\n" in result.output
+    assert "mini: cell 3 of 12: Reading\n" in result.output
     assert result.output.endswith("  mini/orders.csv\n  mini.ipynb\n")
     out = project / "o" / "p"
     assert set(tree(out)) == {out / "mini.ipynb", out / "mini" / "orders.csv"}

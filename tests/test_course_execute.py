@@ -38,7 +38,7 @@ def test_a_chapter_runs_with_its_defaults(executed):
     notebook, files, told = executed
     assert "**3 orders** in 4 segments, £, {}" in outputs(notebook)
     assert files == {"exports/mini/orders.csv": "a\nb\nc"}
-    assert told[3] == ("mini", 4, 10, "Reading")
+    assert told[3] == ("mini", 4, 12, "Reading")
 
 
 def test_the_executed_notebook_is_valid_and_holds_no_trace_of_the_run(project, executed):
@@ -48,7 +48,7 @@ def test_the_executed_notebook_is_valid_and_holds_no_trace_of_the_run(project, e
     for trace in ('"papermill":', "iopub", ".course-", str(project.parent), "start_time"):
         assert trace not in text
     assert notebook.metadata.kernelspec.name == "python3"
-    assert [cell.id for cell in notebook.cells] == [f"cell-{n:02d}" for n in range(1, 11)]
+    assert [cell.id for cell in notebook.cells] == [f"cell-{n:02d}" for n in range(1, 13)]
 
 
 def test_two_runs_give_the_same_text(project, executed):
@@ -155,17 +155,17 @@ def test_an_input_error_is_the_users_to_mend(project, tmp_path):
 def test_a_failing_cell_is_named_and_what_ran_is_kept(project, segments, reason):
     with pytest.raises(ChapterError) as error:
         run(project, {"n_segments": segments})
-    place = 'mini: cell 6 of 10 under "Reading" (if n_segments == 13:): '
+    place = 'mini: cell 6 of 12 under "Reading" (if n_segments == 13:): '
     assert str(error.value).startswith(place + reason)
     assert error.value.notebook == project / "_build" / "failed" / "mini.ipynb"
     kept = nbformat.read(error.value.notebook, as_version=4)
-    assert len(kept.cells) == 10
+    assert len(kept.cells) == 12
     assert "**3 orders**" in outputs(kept)
 
 
 def test_a_kernel_that_dies_is_a_failing_chapter_and_what_ran_is_kept(tmp_path):
     project = make_project(tmp_path / "p", new_code_cell("import os\n\nos._exit(1)"))
-    with pytest.raises(ChapterError, match=r"mini: cell 11 of 11 .*the kernel died") as error:
+    with pytest.raises(ChapterError, match=r"mini: cell 13 of 13 .*the kernel died") as error:
         run(project)
     assert "**3 orders**" in outputs(nbformat.read(error.value.notebook, as_version=4))
 
@@ -186,8 +186,8 @@ def test_no_installed_kernel_or_profile_gets_in_between(tmp_path, monkeypatch):
 
 
 def test_cells_with_a_tag_can_be_left_out(project):
-    notebook, _ = run(project, without={"solution"})
-    assert len(notebook.cells) == 8
+    notebook, _ = run(project, without={"solution", "check"})
+    assert len(notebook.cells) == 9
     assert "marmalade" not in nbformat.writes(notebook)
 
 

@@ -101,6 +101,24 @@ def test_solutions_are_folded_for_readers(miniature):
     assert "tag_hide-cell" in page
 
 
+def test_solutions_and_checks_say_which_they_are(miniature):
+    _, html = miniature
+    page = (html / "notebooks" / "mini.html").read_text()
+    for prompt in ("Show the solution", "Hide the solution", "Show the check", "Hide the check"):
+        assert prompt in page
+
+
+def test_everybody_is_offered_the_exercises_without_solutions(miniature):
+    _, html = miniature
+    page = (html / "notebooks" / "mini.html").read_text()
+    (offered,) = html.glob("_downloads/*/mini_exercises.ipynb")
+    assert f'href="../{offered.relative_to(html).as_posix()}"' in page
+    assert page.index("Work on the exercises") < page.index("Exercise 1: more segments")
+    text = offered.read_text()
+    assert "marmalade" not in text
+    assert "pineapple" in text
+
+
 def test_solutions_are_open_for_instructors(miniature, monkeypatch):
     project, html = miniature
     assert build(project, monkeypatch, "--audience", "instructor").exit_code == 0
@@ -112,13 +130,17 @@ def test_solutions_are_open_for_instructors(miniature, monkeypatch):
 
 def test_students_get_no_solution_anywhere(miniature, monkeypatch):
     project, html = miniature
-    assert build(project, monkeypatch, "--audience", "student").exit_code == 0
+    result = build(project, monkeypatch, "--audience", "student")
+    assert result.exit_code == 0, result.output
     html = html.with_name("html-student")
     found = [path for path, text in texts(html).items() if "marmalade" in text.lower()]
     assert found == []
+    checks = [path.name for path, text in texts(html).items() if "pineapple" in text.lower()]
+    assert checks == ["mini_exercises.ipynb"]
     page = (html / "notebooks" / "mini.html").read_text()
     assert "The solution is below, see also here." in page
     assert "Exercise 1: more segments" in page
+    assert '<span class="n">one_more</span>' in page
 
 
 def test_an_edition_chooses_chapters_their_order_and_the_title(tmp_path, monkeypatch):
@@ -149,7 +171,7 @@ def test_an_edition_chooses_chapters_their_order_and_the_title(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (new_code_cell("raise ValueError('late')"), "mini: cell 11 of 11"),
+        (new_code_cell("raise ValueError('late')"), "mini: cell 13 of 13"),
         (new_markdown_cell("See [nothing](#nowhere)."), "nowhere"),
         (new_markdown_cell("![](missing.png)"), "missing.png"),
     ],

@@ -12,12 +12,12 @@ from myst_parser.config.main import MdParserConfig
 from sphinx_external_toc.parsing import MalformedError, parse_toc_data
 
 from helpers.course.absent import without_glue, without_links
-from helpers.course.audience import for_audience, solution_labels
+from helpers.course.audience import exercise_notebook, for_audience, solution_labels
 from helpers.course.edition import Audience, Edition, read_settings
 from helpers.course.execute import write_notebook
 from helpers.course.launch import button_options
 from helpers.course.markdown import as_text
-from helpers.course.parameters import chapter_path, default_exports, read_notebook
+from helpers.course.parameters import EXERCISES, chapter_path, default_exports, read_notebook
 from helpers.course.reference import reference_page
 from helpers.files import write_text
 from helpers.text import InputError
@@ -148,6 +148,9 @@ def write_book(
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = present(cell.source, labels if audience == "student" else ())
+        exercises = exercise_notebook(project, chapter, notebook)
+        if exercises is not None:
+            write_notebook(exercises, path.with_stem(f"{chapter}{EXERCISES}"))
         write_notebook(notebook, path)
 
 

@@ -24,6 +24,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from helpers.files import visible_files
 from helpers.text import InputError, listed, nearest, read_yaml
 
+# How the names of notebooks end that a student's site offers, and that are no chapters.
+EXERCISES = "_exercises"
+
 TYPES: dict[str, Any] = {
     "int": int,
     "float": Annotated[float, Field(allow_inf_nan=False)],
@@ -109,8 +112,9 @@ class Parameter:
 
 
 def chapters(project: Path) -> list[str]:
-    """Names of the chapters, which are the notebooks of the project."""
-    return sorted(path.stem for path in (project / "notebooks").glob("*.ipynb"))
+    """Names of the chapters: the notebooks of the project, without what students work in."""
+    names = (path.stem for path in (project / "notebooks").glob("*.ipynb"))
+    return sorted(name for name in names if not name.endswith(EXERCISES))
 
 
 def chapter_path(project: Path, chapter: str) -> Path:
