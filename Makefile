@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab spark refresh lint lock bench clean
+.PHONY: help book test sweep lab spark refresh lint lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: $(READY) ## unit, property, course and site tests, then what every cell of
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 	@echo "Comparing what every cell of the committed notebooks says with a new run (pictures are not compared)"
 	@$(BIN)/python -m pytest --nbval notebooks
+
+sweep: $(READY) ## every parameter over its range: each run is right, or refused with a reason
+	@echo "Running the chapters some 480 times: takes an hour and a quarter on one core"
+	@OMP_NUM_THREADS=1 $(BIN)/python -u tests/sweep.py
 
 lab: $(READY) ## open the notebooks in JupyterLab, with MyST rendered
 	@$(BIN)/jupyter lab notebooks

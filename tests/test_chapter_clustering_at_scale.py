@@ -16,8 +16,12 @@ CHAPTER = "clustering_at_scale"
 FEW = {"n_customers": 3_000}
 
 
-def assert_page_agrees_with_exports(out):
-    """Check what has to hold for every run; return the page's sentences, segments and record."""
+def assert_page_agrees_with_exports(out, close=0.02):
+    """
+    Check what has to hold for every run; return the page's sentences, segments and record.
+
+    How close cells come to everybody depends on the customers: None leaves it open.
+    """
     notebook = nbformat.read(out / f"{CHAPTER}.ipynb", as_version=4)
     out = out / CHAPTER
     tables = {"customer_clusters.parquet", "segments.csv", "decision_table.csv", "measurements.csv"}
@@ -34,7 +38,7 @@ def assert_page_agrees_with_exports(out):
     assert len(segments) == record["decisions"]["n_clusters"]
     assert f"**{record['metrics']['lines']:,} order lines**" in text
     inertia = record["metrics"]["inertia"]
-    assert inertia["cells"] == pytest.approx(inertia["everybody"], rel=0.02)
+    assert close is None or inertia["cells"] == pytest.approx(inertia["everybody"], rel=close)
     return text, segments, record
 
 
