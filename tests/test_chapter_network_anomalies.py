@@ -201,7 +201,8 @@ def test_a_parameter_out_of_range_is_refused(tmp_path, flows):
     path = write_flows(tmp_path / "week.csv", flows)
     cases = [
         ({"eps": -0.1}, "eps is -0.1. Use 0 or more."),
-        ({"min_samples": -3}, "min_samples is -3. Use 0 or more."),
+        ({"min_samples": -3}, "min_samples is -3. Use 2 or more, or 0 for"),
+        ({"min_samples": 1}, "min_samples is 1. Use 2 or more"),
         ({"small_cluster": 0.5}, "small_cluster is 0.5. Use a share"),
         ({"alerts_per_day": -1}, "alerts_per_day is -1"),
         ({"random_state": -1}, "random_state is -1. Use a whole number"),
