@@ -470,8 +470,9 @@ class DriftMonitor:
             f"{MATERIAL_OUTSIDE:.0%} of the rows outside the reference radius). Keep: nothing "
             "counts. Watch: something counts, but the clusters still fit. Refit: something "
             f"counts, and the rows outside do{moved}. Chance makes evidence count in about "
-            f"{self.alpha:.0%} or less of series of {self.n_periods} checks of independent rows "
-            f"without drift: each of the {self.n_tests} tests has a rate of {self.alpha_each:.2g}."
+            f"{100 * self.alpha:.3g}% or less of series of {self.n_periods} checks of independent "
+            f"rows without drift: each of the {self.n_tests} tests has a rate of "
+            f"{self.alpha_each:.2g}."
         )
 
     def check(self, current):

@@ -75,7 +75,11 @@ def plot_distributions(tables, unit):
         axes[0, column].set_title(title)
         for row, feature in enumerate(features):
             ax = axes[row, column]
-            ax.hist(table[feature], bins=40, color=COLORS[0], edgecolor="white", linewidth=0.3)
+            values = table[feature].to_numpy(dtype=float)
+            if np.ptp(values) <= 1e-9 * np.abs(values).max():
+                # Between sums that differ by rounding only there is no room for bins.
+                values = np.full_like(values, values[0])
+            ax.hist(values, bins=40, color=COLORS[0], edgecolor="white", linewidth=0.3)
             ax.set(xlabel=feature, ylabel=unit if column == 0 else "")
             ax.xaxis.set_major_locator(MaxNLocator(4))
             ax.yaxis.set_major_locator(MaxNLocator(4))

@@ -138,6 +138,8 @@ def read_yaml(text: str, name: str) -> Any:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{name}{line}: {error.problem or error.context}.") from None
+        found_by_yaml = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+        remedy = " Check the brackets, quotes and indentation there." if found_by_yaml else ""
+        raise InputError(f"{name}{line}: {error.problem or error.context}.{remedy}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{name}: not readable as YAML ({error}).") from None

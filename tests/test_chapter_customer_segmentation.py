@@ -14,6 +14,7 @@ from PIL import Image
 from helpers import export
 from helpers.fixtures import ONE_CROWD, SHOPPERS, ecommerce_customers
 from helpers.segmentation import PROTOTYPES, CustomerSegmenter
+from helpers.text import counted
 
 ONLINE_RETAIL = ROOT.parent / "shared/data/online_retail/online_retail.csv.gz"
 RETAIL_COLUMNS = (
@@ -96,7 +97,7 @@ def assert_page_agrees_with_exports(out, n_segments=None):
         day_after = pd.Timestamp(reference["last_day"]) + pd.Timedelta(days=1)
         assert day_after == pd.Timestamp(record["parameters"]["snapshot"])
     assert all(sentence in text for sentence in [card["purpose"], *card["limits"]])
-    assert f"{reference['days']:,} days up to {reference['last_day']}." in text
+    assert f"{counted(reference['days'], 'day')} up to {reference['last_day']}." in text
     return text, table, record
 
 

@@ -71,7 +71,7 @@ def assert_page_agrees_with_exports(out, false_alarms=0.05):
         else "**No month raises the alarm.**" in text
     )
     assert f"says **{decisions.iloc[-1]}**" in text
-    assert f"about {false_alarms:.0%} or less of series of {len(decisions)} checks" in text
+    assert f"about {100 * false_alarms:.3g}% or less of series of {len(decisions)} checks" in text
 
     customers = pd.read_csv(out / "reference_customers.csv", dtype={"customer_id": str})
     assert f"holds **{len(customers):,} customers**" in text

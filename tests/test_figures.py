@@ -95,6 +95,12 @@ def test_one_feature_in_one_view_is_enough():
     assert ax.get_xlabel() == "recency"
 
 
+def test_sums_that_differ_by_rounding_only_are_drawn_as_one():
+    sums = pd.DataFrame({"monetary": [100.0, np.nextafter(100.0, 0), np.nextafter(100.0, 200)]})
+    (ax,) = drawn(plot_distributions({"raw": sums}, "customers"))
+    assert [bar.get_height() for bar in ax.patches if bar.get_height()] == [3]
+
+
 # plot_k_evidence
 
 

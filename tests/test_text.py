@@ -94,7 +94,7 @@ def test_yaml_gives_plain_values(text, value):
         ("a: &x [1]\nb: *x", r"^page\.yml, line 2: aliases are not supported\.$"),
         ("a: !!python/name:os.system", r"^page\.yml, line 1: could not determine a constructor"),
         ("a: 1\n--- \nb: 2", r"^page\.yml, line 2: but found another document\.$"),
-        ("a: [", r"^page\.yml, line 1: "),
+        ("a: [", r"^page\.yml, line 1: .+\. Check the brackets, quotes and indentation there\.$"),
         ("a: \0", r"^page\.yml: not readable as YAML"),
         ("x" * 1_000_001, r"^page\.yml: 1,000,001 characters are too many; at most 1,000,000\.$"),
         ("[" * 5000, r"^page\.yml: not readable as YAML"),
