@@ -38,11 +38,11 @@ RUNS, REFUSED, FAULT, SKIPPED = "completed", "refused", "FAULT", "skipped"
 SECONDS = 300
 SECONDS_ALONE = 1800
 
-# A message says what to do in one of these words, or what there is to choose from.
+# A message says what to do in one of these words, or what there is, or is not, to choose from.
 REMEDY = re.compile(
-    r"\b(Use|Give|Write|Check|Put|Choose|Set|Add|Remove|Correct|Save|Install|Rename|Look|Leave out"
-    r"|leave out|give|[Aa]t least|takes|needs?|There are|[Nn]earest|is one of|not one of|has to"
-    r"|have to|make it again|is the better one)\b"
+    r"\b(Use|Give|Write|Check|Put|Choose|Set|Add|Remove|Correct|Save|Export|Say|Install|Look"
+    r"|Leave out|leave out|give|use|[Aa]t least|takes|needs?|There are|[Nn]earest|is one of"
+    r"|not one of|there is no|has to|have to|make it again|is the better one)\b"
 )
 
 

@@ -68,9 +68,9 @@ def _write_shops(folder):
     newcomers = SHOPPERS.loc[["New Customers"]].assign(share=1.0)
     day = "last_purchase_date"
     long_ago = clean["customer_id"].str[-1].astype(int) % 2 == 0
-    decade = clean[day].where(~long_ago, clean[day].str.replace("2024", "2014"))
+    decade = clean[day].where(~long_ago, clean[day].str.replace("2024", "2012"))
     totals = clean.groupby("customer_id")["revenue"].transform("sum")
-    tied = pd.MultiIndex.from_product([range(1, 4), range(1, 4), range(1, 7)]).to_frame(index=False)
+    tied = pd.MultiIndex.from_product([range(1, 5), range(1, 4), range(1, 6)]).to_frame(index=False)
     tied = tied.loc[tied.index.repeat(tied[1])]
     shops = {
         "small": small,

@@ -73,7 +73,7 @@ SEGMENTATION = Sweep(
         *files("orders", "no_revenue.csv", "nowhere.csv", "no_files", "text.jpg"),
         *each("columns", {"customer_id": "Client"}, {"client": "customer_id"}, {"revenue": 3}, []),
         *each("n_segments", -1, 1, 11, "four", 2.5),
-        *each("snapshot", "2024-12-30", "2999-01-01", "soon", "2025-02-30", "31.12.2024"),
+        *each("snapshot", "2024-11-30", "2999-01-01", "soon", "2025-02-30", "31.12.2024"),
         *files("playbook", "no_plays.yml", "few_plays.yml", "empty.csv", "nowhere.yml"),
         *BAD_SEEDS,
         *COMMAND,
