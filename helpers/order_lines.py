@@ -329,7 +329,7 @@ def plain_errors(files, memory_limit=None):
             ) from None
         if isinstance(error, duckdb.OutOfMemoryException):
             what = f"memory_limit={memory_limit!r}" if memory_limit else "The memory"
-            raise InputError(f"{what} is too small ({reason}).") from None
+            raise InputError(f"{what} is too small ({reason}). Use more.") from None
         raise _blame(files, reason) from None
 
 

@@ -112,7 +112,10 @@ def start_spark(folder, master="local[*]", memory="2g"):
         fault = next(
             (line for line in lines if "Exception: " in line or "Error: " in line), lines[-1]
         )
-        raise InputError(f"Spark does not start with spark_master = {master!r}: {fault}") from None
+        raise InputError(
+            f"Spark does not start with spark_master = {master!r}: {fault.rstrip('.')}. "
+            "Use local[*], or spark://host:7077 for a cluster."
+        ) from None
 
 
 def _end_java():
@@ -143,7 +146,10 @@ def _check_reachable(master):
         socket.create_connection((host, port), timeout=10).close()
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"spark_master: nobody answers at {master} ({reason}).") from None
+        raise InputError(
+            f"spark_master: nobody answers at {master} ({reason}). Check the address, and whether "
+            "the cluster runs."
+        ) from None
 
 
 @contextmanager

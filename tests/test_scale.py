@@ -276,7 +276,7 @@ def test_nothing_to_read_and_too_few_customers_are_refused(tmp_path):
 
 
 def test_too_little_memory_is_said_in_one_line(shop):
-    with pytest.raises(InputError, match=r"^memory_limit='1MB' is too small \(.*\)\.$"):
+    with pytest.raises(InputError, match=r"^memory_limit='1MB' is too small \(.*\)\. Use more\.$"):
         cluster_out_of_core(shop, 5, memory_limit="1MB")
 
 
