@@ -42,7 +42,7 @@ SECONDS_ALONE = 1800
 REMEDY = re.compile(
     r"\b(Use|Give|Write|Check|Put|Choose|Set|Add|Remove|Correct|Save|Export|Say|Install|Look"
     r"|Leave out|leave out|give|use|[Aa]t least|takes|needs?|There are|[Nn]earest|is one of"
-    r"|not one of|there is no|has to|have to|make it again|is the better one)\b"
+    r"|not one of|knows|there is no|has to|have to|make it again|is the better one)\b"
 )
 
 
