@@ -1,14 +1,19 @@
 """Words for the reader: errors with a remedy, sentences around numbers, and small texts read."""
 
 import difflib
-import html
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable
 from typing import Any
 
 import yaml
 
-MAX_YAML = 1_000_000  # characters; what people write by hand is a page, not a data set
+MAX_YAML = 100_000  # characters; what people write by hand is a page, not a data set
+MAX_DEPTH = 20  # of values within values
+
+# Other signs mean nothing in Markdown, and without backslashes a person can read its source.
+_MARKUP = re.escape('\\`*_{}[]()<>#+-.!|$&:~^=@"')
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, separators of lines
 
 
 class InputError(ValueError):
@@ -69,17 +74,33 @@ def counted(number: float, noun: str, plural: str | None = None) -> str:
     return f"{text} {noun if text == '1' else plural or noun + 's'}"
 
 
+def escaped(text: str) -> str:
+    r"""
+    Text for Markdown that shows it as it is: a bare dollar sign would begin a formula.
+
+    Examples
+    --------
+    >>> print(escaped("# 3 < 4 {{ x }}"))
+    \# 3 \< 4 \{\{ x \}\}
+    """
+    return re.sub(rf"[{_MARKUP}]", r"\\\g<0>", text)
+
+
+def is_line(text: str) -> bool:
+    """Whether a text has neither more than one line nor characters that only control."""
+    return not any(unicodedata.category(character) in _UNSEEN for character in text)
+
+
 def money(amount: float, currency: str, digits: int = 0) -> str:
     r"""
-    Amount with its currency in front, for Markdown: a bare dollar sign would begin a formula.
+    Amount with its currency in front, for Markdown.
 
     Examples
     --------
     >>> print(money(1234.5, "$", 2))
     \$1,234.50
     """
-    sign = html.escape(currency).replace("$", "\\$")
-    return f"{sign}{amount:,.{digits}f}"
+    return f"{escaped(currency)}{amount:,.{digits}f}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -90,11 +111,20 @@ class _Loader(yaml.SafeLoader):
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
             raise yaml.MarkedYAMLError(problem="aliases are not supported", problem_mark=mark)
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = self.peek_event().start_mark
+            problem = f"values lie within values more than {MAX_DEPTH} deep"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -142,4 +172,5 @@ def read_yaml(text: str, name: str) -> Any:
         remedy = " Check the brackets, quotes and indentation there." if found_by_yaml else ""
         raise InputError(f"{name}{line}: {error.problem or error.context}.{remedy}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{name}: not readable as YAML ({error}).") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name}: not readable as YAML ({reason}).") from None

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from course_project import make_project
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers.course.about import about_page
+from helpers.course.about import record_page
 from helpers.course.cli import main
 from helpers.course.edition import Edition, read_edition
 from helpers.course.execute import run_chapter, workspace
@@ -16,6 +16,7 @@ from helpers.course.parameters import (
     read_values,
     with_values,
 )
+from helpers.course.record import edition_record
 from helpers.inputs import SAMPLE_IMAGES
 from helpers.text import InputError
 
@@ -336,7 +337,7 @@ def test_the_page_about_an_edition_digests_files_and_no_names(gallery):
     def page(given):
         values = {"mini": given}
         edition = Edition(name="x", chapters=values, base=gallery / "notebooks")
-        return about_page(gallery, edition, "reader", values, {})
+        return record_page(edition_record(gallery, edition, "reader", values, {}))
 
     for given, name in (({}, "lake.jpg"), ({"picture": "hills"}, "hills")):
         said = page(given)
@@ -361,7 +362,7 @@ def test_the_page_about_an_edition_digests_a_folder(tmp_path):
     edition = Edition(name="x", chapters=values, base=tmp_path)
     assert (
         "The folder `my.csv` of 2 files, given as `parts`, has the SHA-256 digest "
-        "`fe2993ffa8e5`….\n" in about_page(project, edition, "reader", values, {})
+        "`fe2993ffa8e5`….\n" in record_page(edition_record(project, edition, "reader", values, {}))
     )
 
 

@@ -1,17 +1,14 @@
 """The page "About this edition": what a site was built from, and what has changed."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-from helpers.course.edition import Audience, Edition
 from helpers.course.markdown import as_code, as_row, as_text
 from helpers.course.needs import unrun_sentence
 from helpers.course.record import (
     ChapterRecord,
     EditionRecord,
     changes,
-    edition_record,
     holding,
     read_record,
     shown,
@@ -19,17 +16,6 @@ from helpers.course.record import (
 from helpers.text import counted, listed
 
 SEEDS = ("random_state", "seed")
-
-
-def about_page(
-    project: Path,
-    edition: Edition,
-    audience: Audience,
-    values: Mapping[str, dict[str, Any]],
-    not_run: Mapping[str, str],
-) -> str:
-    """Markdown page of what an edition was built from."""
-    return record_page(edition_record(project, edition, audience, values, not_run))
 
 
 def record_page(record: EditionRecord, previous: Any = None) -> str:

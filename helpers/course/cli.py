@@ -17,6 +17,7 @@ from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
 from helpers.course.fetch import DATA_SETS, DownloadError, fetch_data_set
+from helpers.course.markdown import shortened, visible
 from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
 from helpers.course.parallel import end_children
@@ -34,6 +35,7 @@ from helpers.course.site import build_site
 from helpers.text import InputError, counted, listed, nearest, read_yaml
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+MOST, LONGEST = 100, 1_000  # lines of a message, and characters of each
 DECIDED = {"keep": DONE, "watch": 3, "refit": 4}
 
 
@@ -62,7 +64,7 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(INTERRUPTED)
         except InputError as error:
             _clear_line()
-            click.echo(str(error), err=True)
+            click.echo(_readable(str(error)), err=True)
             sys.exit(BAD_INPUT)
         except DownloadError as error:
             click.echo(f"{error}\nNothing was written.", err=True)
@@ -107,6 +109,13 @@ def _reporting_everything(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(BAD_INPUT)
 
     return reported
+
+
+def _readable(message: str) -> str:
+    """Message that fits on a screen, whatever it quotes."""
+    lines = [shortened(visible(line), LONGEST) for line in message.splitlines()]
+    more = [f"And {len(lines) - MOST:,} more faults."] if len(lines) > MOST else []
+    return "\n".join(lines[:MOST] + more)
 
 
 def _short(path: Path) -> str:

@@ -5,7 +5,6 @@ Everything in it is optional, and nothing in it is ignored: an unknown word is r
 with the nearest real one.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -27,20 +26,18 @@ from helpers.course.parameters import (
     read_parameters,
     read_values,
 )
-from helpers.text import InputError, listed, nearest, read_yaml
+from helpers.text import InputError, is_line, listed, nearest, read_yaml
 
 Audience = Literal["student", "instructor", "reader"]
 
 LONGEST = 200  # characters of a title or an author
-UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, separators of lines
 
 
 def _line(text: str) -> str:
     """Text of one line, without the spaces around it."""
     text = text.strip()
-    unseen = any(unicodedata.category(character) in UNSEEN for character in text)
     # The theme puts a title into its pages as it is, where these would begin and end a tag.
-    if not 1 <= len(text) <= LONGEST or unseen or "<" in text or ">" in text:
+    if not 1 <= len(text) <= LONGEST or not is_line(text) or "<" in text or ">" in text:
         raise ValueError(f"one line of text, at most {LONGEST} characters, without < and >")
     return text
 

@@ -135,7 +135,8 @@ def _link_files(source: Path, target: Path, left_out: Path, above: tuple[Path, .
     """Link the visible files of a folder and of those below it into new folders."""
     above = (*above, source)
     for entry in source.iterdir():
-        place, real = target / entry.name, entry.resolve()
+        # Unlike Path.resolve, this takes links that lead to themselves.
+        place, real = target / entry.name, Path(os.path.realpath(entry))
         if entry.name.startswith((".", "__")) or entry.suffix == ".ipynb" or entry == left_out:
             continue
         if not entry.is_dir():

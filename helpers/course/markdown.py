@@ -2,8 +2,8 @@
 
 import re
 
-# Not the signs that mean nothing in Markdown, so that a person can read its source.
-MEANING = re.escape('\\`*_{}[]()<>#+-.!|$&:~^=@"')
+from helpers.text import escaped
+
 LONGEST = 300  # characters of one value on a page
 
 
@@ -29,10 +29,10 @@ def as_text(text: str) -> str:
 
     Examples
     --------
-    >>> print(as_text("# 3 < 4 {{ x }}"))
-    \# 3 \< 4 \{\{ x \}\}
+    >>> print(as_text("# 3 < 4\t5"))
+    \# 3 \< 4\\t5
     """
-    return re.sub(f"[{MEANING}]", r"\\\g<0>", visible(text))
+    return escaped(visible(text))
 
 
 def as_row(*cells: str) -> str:

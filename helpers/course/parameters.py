@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,9 @@ import nbformat
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from helpers.files import visible_files
-from helpers.text import InputError, listed, nearest, read_yaml
+from helpers.text import InputError, is_line, listed, nearest, read_yaml
+
+LONGEST = 10_000  # bytes of a value; more is data, and belongs in a file
 
 # How the names of notebooks end that a student's site offers, and that are no chapters.
 EXERCISES = "_exercises"
@@ -98,17 +100,31 @@ class Parameter:
         """Return a value of the declared type, or raise an InputError that says what was wanted."""
         try:
             # Text that came from bytes that are not text cannot be written into a notebook.
-            json.dumps(value, ensure_ascii=False).encode()
-            return self.accepts.validate_python(value)
+            size = len(json.dumps(value, ensure_ascii=False).encode())
+            checked = self.accepts.validate_python(value)
         except (ValidationError, TypeError, UnicodeEncodeError):
             hint = ""
             if self.annotation == "str" and isinstance(value, bool | int | float):
                 hint = " Put it in quotes."
             raise InputError(self._refusal(value) + hint) from None
+        if size > LONGEST:
+            raise InputError(f"{self.name} takes at most {LONGEST:,} bytes, not {size:,}.")
+        if not all(map(is_line, _texts(value))):
+            raise InputError(f"{self.name} takes text of one line, not {value!r}.")
+        return checked
 
     def _refusal(self, value: Any) -> str:
         about = f" ({self.help})" if self.help else ""
         return f"{self.name} takes {self.annotation}, not {value!r}{about}."
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text within a plain value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def chapters(project: Path) -> list[str]:
