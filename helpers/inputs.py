@@ -334,7 +334,10 @@ def read_image(path):
     (427, 640, 3)
     """
     if isinstance(path, str) and path in SAMPLE_IMAGES:
-        shipped = load_sample_image(path) if path.endswith(".jpg") else getattr(data, path)()
+        with warnings.catch_warnings():
+            # What scikit-image loads besides complains of a widget that nobody needs.
+            warnings.simplefilter("ignore")
+            shipped = load_sample_image(path) if path.endswith(".jpg") else getattr(data, path)()
         return shipped.copy()  # scikit-learn's cannot be written to
     path = Path(path)
     save = "Save it as PNG or JPEG."

@@ -159,13 +159,39 @@ def test_all_faults_are_told_in_one_go(project):
         ("clustering_on_spark", "n_customers: 1", "n_customers is 1. Use a whole number from"),
         ("image_compression", "n_colors: [8, 257]", "n_colors is [8, 257]. Use 1 to 8 whole"),
         ("image_compression", "n_colors: [a, 4]", "n_colors is ['a', 4]. Use 1 to 8 whole"),
-        ("network_anomalies", "min_samples: -1", "min_samples is -1. Use 0 or more."),
+        ("network_anomalies", "min_samples: -1", "min_samples is -1. Use 2 or more, or 0"),
         ("network_anomalies", "alerts_per_day: -1", "alerts_per_day is -1. Use 0 or more."),
     ],
 )
 def test_limits_are_those_of_the_chapter(project, chapter, given, message):
     [line] = faults(project, f"chapters: {{{chapter}: {{{given}}}}}")
     assert line.startswith(f"{chapter}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "wrong", "right"),
+    [
+        ("customer_segmentation", "snapshot", "31.12.2024", "2024-12-31"),
+        ("clustering_at_scale", "snapshot", "2024-02-30", "2024-02-29"),
+        ("clustering_at_scale", "memory_limit", "plenty", "500MB"),
+        ("clustering_on_spark", "snapshot", "soon", "2024-12-31"),
+        ("stability_and_drift", "reference_day", "December", "2024-12-31"),
+    ],
+)
+def test_text_that_a_chapter_refuses_later_is_refused_already(project, chapter, name, wrong, right):
+    start, end = f"chapters: {{{chapter}: {{{name}: '", "'}}"
+    [line] = faults(project, start + wrong + end)
+    assert line.startswith(f"{chapter}: {name}: ")
+    assert repr(wrong) in line
+    assert "Write it " in line
+    for sound in (right, ""):
+        faults(project, start + sound + end, code=0)
+
+
+def test_what_is_refused_later_are_parameters_of_the_chapters():
+    for chapter, name in check.VALUES:
+        known = read_parameters(read_notebook(ROOT / "notebooks" / f"{chapter}.ipynb"))
+        assert name in {parameter.name for parameter in known}
 
 
 def test_a_limit_that_also_depends_on_the_data_is_left_to_the_run(project):

@@ -4,6 +4,7 @@ Every fault of an edition in one go, in seconds, without running a chapter.
 Each file is read as its chapter will read it; a large one, only as far as its header.
 """
 
+import datetime
 import json
 import os
 import struct
@@ -28,6 +29,7 @@ from helpers.course.parameters import (
     read_parameters,
     read_values,
 )
+from helpers.engine import connect
 from helpers.export import read_model
 from helpers.files import visible_files
 from helpers.inputs import flow_columns, order_columns, read_flows, read_image, read_orders
@@ -93,6 +95,37 @@ LOOKS = {
     ("stability_and_drift", "flows"): Look(read_flows, flow_columns),
     ("stability_and_drift", "model"): SEGMENTER,
     ("stability_and_drift", "simulations"): Look(_read_json),
+}
+
+
+def _read_snapshot(text: str) -> object:
+    """Day that recency counts back from, as the chapters read it."""
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is not a day. Write it as YYYY-MM-DD.") from None
+
+
+def _read_day(text: str) -> object:
+    """Last day of a reference, as the chapter on drift reads it."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        raise InputError(f"{text!r} is not a day. Write it as YYYY-MM-DD.") from None
+
+
+def _read_memory_limit(text: str) -> object:
+    """Size that the database engine itself takes."""
+    return connect(memory_limit=text).close()
+
+
+# Text that a chapter refuses in the course of its calculation, but whatever the data.
+VALUES: dict[tuple[str, str], Callable[[str], object]] = {
+    ("customer_segmentation", "snapshot"): _read_snapshot,
+    ("clustering_at_scale", "snapshot"): _read_snapshot,
+    ("clustering_at_scale", "memory_limit"): _read_memory_limit,
+    ("clustering_on_spark", "snapshot"): _read_snapshot,
+    ("stability_and_drift", "reference_day"): _read_day,
 }
 
 
@@ -191,6 +224,10 @@ class _ChapterCheck:
                     yield str(error)
         yield from refusals(notebook, parameters, values)
         for parameter in parameters:
+            read, text = VALUES.get((self.chapter, parameter.name)), values.get(parameter.name)
+            if read and text:
+                for line in _faults_of(partial(read, text)):
+                    yield f"{parameter.name}: {line}"
             if parameter.is_path(values.get(parameter.name)):
                 for line in self._in_file(parameter, values, found):
                     yield f"{parameter.name}: {line}"
