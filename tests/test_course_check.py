@@ -390,3 +390,12 @@ def test_the_edition_of_the_real_shop_is_sound_and_reads_its_file_once(project):
     text = text.replace("../data/public/online_retail.csv.gz", json.dumps(str(ONLINE_RETAIL)))
     [line] = faults(project, text, code=0)
     assert line.endswith("no fault")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "editions").glob("*.yml")), ids=lambda p: p.stem)
+def test_the_editions_of_the_course_have_no_fault_but_for_data_to_be_fetched(path, monkeypatch):
+    monkeypatch.setitem(NEEDS, "spark", lambda: None)
+    found = check.check_edition(ROOT, path)
+    absent = [fault for fault in found.faults if "data/public/" in fault]
+    assert found.faults == absent
+    assert path.stem == "online_retail" or not absent
