@@ -28,6 +28,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
     "True or False": lambda value: isinstance(value, bool | np.bool_),
     "text in quotes": lambda value: isinstance(value, str) and bool(value.strip()),
     "a list": _is_list,
+    "a file": lambda value: isinstance(value, bytes) and bool(value),
     "a table": lambda value: isinstance(value, pd.DataFrame),
 }
 

@@ -13,6 +13,7 @@ ANSWERS = {
     "True or False": [True, np.bool_(False)],
     "text in quotes": ["Champions"],
     "a list": [[1], (1,), {1}, np.arange(2), pd.Series([1]), pd.Categorical(["a"])],
+    "a file": [b"\x89PNG"],
     "a table": [pd.DataFrame({"a": [1]})],
 }
 OTHERS = {
@@ -22,6 +23,7 @@ OTHERS = {
     "True or False": [1, "yes"],
     "text in quotes": ["", " ", 3],
     "a list": ["abc", 3, np.eye(2), pd.DataFrame({"a": [1]})],
+    "a file": [b"", "picture.png"],
     "a table": [[1], pd.Series([1])],
 }
 
