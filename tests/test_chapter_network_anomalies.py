@@ -57,6 +57,9 @@ def assert_page_agrees_with_exports(out):
     assert (judged.loc[judged["severity"] == "LOW", "expected"] >= 0.05).all()
     assert len(severe) == metrics["severe"] == cases["flows"].sum()
     assert ("Nothing stands out" in text) == ("**There is no case.**" in text) == severe.empty
+    labelled = "flows that the labels call attacks" in text or "Attacks of **" in text
+    assert labelled == ("label" in listing)
+    assert ("So nothing is found of the" in text) == (labelled and cases.empty)
     if len(severe):
         assert re.search(rf"\*\*{len(severe):,} flows? (is|are) severe\*\*", text)
         assert re.search(rf"\*\*{metrics['cases']:,} cases?\*\* within the budget", text)
@@ -112,7 +115,7 @@ FEW_COLUMNS = ["bytes_sent", "bytes_received", "duration"]
         ({"eps": 0.4, "min_samples": 4, "alerts_per_day": 1}, "sixty"),
         ({"small_cluster": 0.1, "alerts_per_day": 0, "random_state": 7}, "three"),
         ({"eps": 0.05}, "all"),
-        ({"eps": 5.0}, "all"),
+        ({"eps": 60.0}, "all"),
     ],
     ids=[
         "all given, sixty columns",
@@ -136,7 +139,7 @@ def test_the_page_follows_the_parameters_and_the_columns(
     text, listing, cases, record = assert_page_agrees_with_exports(tmp_path / "out")
     if "eps" in parameters:
         assert f"The parameter `eps` asks for {parameters['eps']:.3g}" in text
-    assert ("hardly anything is noise" in text) == (parameters.get("eps") == 5.0)
+    assert ("hardly anything is noise" in text) == (parameters.get("eps") == 60.0)
     if parameters.get("alerts_per_day") == 1 and len(cases):
         assert record["metrics"]["cases"] <= cases["day"].nunique()
     assert ("total_packets" in listing) == (columns != "three")
