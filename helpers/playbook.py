@@ -56,7 +56,11 @@ def read_plays(path, play, name):
     try:
         plays = pydantic.TypeAdapter(_some(play)).validate_python(content)
     except pydantic.ValidationError as error:
-        faults = [f"{' > '.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        places = [" > ".join(map(str, fault["loc"])) for fault in error.errors()]
+        faults = [
+            f"{place}: {fault['msg']}" if place else fault["msg"]
+            for place, fault in zip(places, error.errors(), strict=True)
+        ]
         raise InputError(
             f"{path.name}: {'; '.join(faults)}. Give each {name} {listed(play.model_fields)}, and "
             "nothing else."

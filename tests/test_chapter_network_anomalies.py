@@ -197,6 +197,8 @@ def test_bad_input_is_refused(tmp_path, flows):
     for number, (edit, fragments) in enumerate(BAD_FLOWS):
         path = write_flows(tmp_path / f"bad_{number}.csv", edit(complete))
         cases.append(({"flows": path}, [f"{path.name}: ", *fragments]))
+    (tmp_path / "empty.csv").write_text("")
+    cases.append(({"flows": tmp_path / "empty.csv"}, ["empty.csv: the file is empty"]))
     assert_refused(CHAPTER, tmp_path, cases)
 
 
