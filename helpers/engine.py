@@ -1,5 +1,6 @@
 """DuckDB, the engine inside Python: connections that keep to their memory, and a full disk."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -32,10 +33,13 @@ def connect(folder=None, memory_limit=None):
     connection = duckdb.connect(str(Path(folder, "work.duckdb")) if folder else ":memory:")
     if folder:
         connection.execute("SET temp_directory = ?", [str(folder)])
-    if memory_limit:
+    if memory_limit is not None:
         try:
+            # To DuckDB "-1GB" and "none" are no limit at all.
+            if not re.match(r"\s*[\d.]", memory_limit):
+                raise ValueError(memory_limit)
             connection.execute("SET memory_limit = ?", [memory_limit])
-        except duckdb.Error:
+        except (ValueError, duckdb.Error):
             connection.close()
             raise InputError(
                 f"memory_limit={memory_limit!r} is no size. Write it like 500MB or 2GB."

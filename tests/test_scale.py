@@ -246,8 +246,11 @@ def test_files_without_a_line_are_refused_alone_and_allowed_among_others(shop, f
 def test_an_unknown_route_and_a_memory_that_is_no_size_are_refused(shop):
     with pytest.raises(ValueError, match="route='cell' is not one of cells, batches and every"):
         cluster_out_of_core(shop, 4, route="cell")
-    with pytest.raises(InputError, match=r"memory_limit='lots' is no size\. Write it like 500MB"):
-        cluster_out_of_core(shop, 4, memory_limit="lots")
+    for size in ("lots", "-1GB", "none", ""):
+        with pytest.raises(
+            InputError, match=rf"memory_limit='{size}' is no size\. Write it like 5"
+        ):
+            cluster_out_of_core(shop, 4, memory_limit=size)
 
 
 def test_a_damaged_file_among_many_is_named(shop, tmp_path):
