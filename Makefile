@@ -31,7 +31,7 @@ test: $(READY) ## unit, property, course and site tests, then what every cell of
 	@$(BIN)/python -m pytest --nbval notebooks
 
 sweep: $(READY) ## every parameter over its range: each run is right, or refused with a reason
-	@echo "Running the chapters some 480 times: takes an hour and a quarter on one core"
+	@echo "Running the chapters some 460 times: takes an hour and a quarter on one core"
 	@OMP_NUM_THREADS=1 $(BIN)/python -u tests/sweep.py
 
 lab: $(READY) ## open the notebooks in JupyterLab, with MyST rendered

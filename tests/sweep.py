@@ -177,7 +177,8 @@ def _judged(row, files, folder):
     command = ["run", row.chapter, *options, "--out", str(out), "--quiet"]
     result = CliRunner().invoke(main, command)
     # What DuckDB says as its kernel ends, now and then, is about no run.
-    beside = re.sub(r"nanobind: .*\n(?: - .*\n)*", "", (folder / "stderr").read_text())
+    noise = re.compile(r"^(nanobind: | - |See https://nanobind).*\n?", flags=re.MULTILINE)
+    beside = noise.sub("", (folder / "stderr").read_text())
     if result.exception and not isinstance(result.exception, SystemExit):
         return FAULT, "".join(traceback.format_exception(result.exception))
     if result.exit_code == 0:
