@@ -165,7 +165,13 @@ def _check_names(path, columns, schema):
     unknown = sorted(str(name) for name in columns.keys() - schema.columns.keys())
     if unknown:
         problems = [f"columns= has no {name!r}{nearest(name, schema.columns)}." for name in unknown]
-        raise fault(path, [*problems, f"columns= knows {', '.join(schema.columns)}."])
+        raise fault(
+            path,
+            [
+                *problems,
+                f"columns= knows {', '.join(schema.columns)}: first our name, then the file's.",
+            ],
+        )
     # YAML makes a number of a name such as 2024, which no column has.
     odd = [(name, own) for name, own in columns.items() if not isinstance(own, str | None)]
     if odd:

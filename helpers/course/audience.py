@@ -134,13 +134,14 @@ def _with_edition(
     if cell is None:
         return ""
     values = {each.name: each.default for each in read_parameters(page)}
+    committed = {each.name: each.default for each in known}
     here, own = [], []
     for parameter in known:
         path = str(values.get(parameter.name, ""))
         if not parameter.is_path(path):
             continue
-        if Path(path).is_absolute() or not (folder / path).exists():
-            # Where the instructor keeps it is no place on the student's machine.
+        if path != committed[parameter.name]:
+            # The instructor's own file, in a place that is none on the student's machine.
             values[parameter.name] = Path(path).name
             own.append(f"`{Path(path).name}`")
         else:
@@ -148,7 +149,8 @@ def _with_edition(
     cell.source = with_values(cell.source, known, values)
     text = f" It reads {listed(here)} of the course." if here else ""
     if own:
-        text += f" Save {listed(own)} in the same folder; your instructor hands it out."
+        them = "it" if len(own) == 1 else "them"
+        text += f" Save {listed(own)} in the same folder; your instructor hands {them} out."
     return text
 
 

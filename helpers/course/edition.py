@@ -190,6 +190,8 @@ def model_problems(error: ValidationError) -> Iterator[str]:
         if not where:
             yield wanted
             continue
+        if fault["type"] == "string_type":
+            wanted = "text, in quotes if it looks like something else"
         if where == "name":
             wanted = "lower-case letters, digits and single hyphens, such as spring-2026"
         yield f"{where} takes {wanted}, not {fault['input']!r}."

@@ -106,6 +106,8 @@ class Parameter:
             hint = ""
             if self.annotation == "str" and isinstance(value, bool | int | float):
                 hint = " Put it in quotes."
+            elif self.annotation in ("int", "float", "bool") and isinstance(value, str):
+                hint = " Take away the quotes." if value.strip("0123456789.-") == "" else ""
             raise InputError(self._refusal(value) + hint) from None
         if size > LONGEST:
             raise InputError(f"{self.name} takes at most {LONGEST:,} bytes, not {size:,}.")

@@ -397,7 +397,8 @@ def _moved(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> str:
     if texts[0] == texts[1]:
         texts = as_code(repr(before)), as_code(repr(after))
     share = ""
-    if _is_number(before) and _is_number(after) and before > 0 and after >= 0:
+    counts = isinstance(before, int) and isinstance(after, int) and max(before, after) < 100
+    if _is_number(before) and _is_number(after) and before > 0 and after >= 0 and not counts:
         share = f" ({after / before - 1:+.1%})"
     return f"{texts[0]} → {texts[1]}{share}"
 
