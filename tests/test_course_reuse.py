@@ -273,7 +273,8 @@ def test_audiences_have_sites_of_their_own_and_do_not_share_runs(copied):
 def test_only_the_latest_runs_are_kept(project, monkeypatch):
     def quick(project, chapter, values, *, folder, **options):
         (folder / "notebooks" / "made.txt").write_text(str(values))
-        return reuse.Run(chapter, new_notebook(), folder / "notebooks", 1.0)
+        notebook = read_notebook(project / "notebooks" / f"{chapter}.ipynb")
+        return reuse.Run(chapter, notebook, folder / "notebooks", 1.0)
 
     monkeypatch.setattr("helpers.course.parallel.run_chapter", quick)
     monkeypatch.setattr(
