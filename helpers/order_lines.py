@@ -288,7 +288,7 @@ def check_days(connection, snapshot):
     Raises
     ------
     InputError
-        If sales have no date, or one after the snapshot.
+        If sales have no date, or one after the snapshot, or that is yet to come.
     """
     undated, lowest = connection.execute(
         "SELECT count(*) - count(recency), min(recency) FROM rfm"
@@ -302,6 +302,10 @@ def check_days(connection, snapshot):
         raise InputError(
             f"snapshot {snapshot} is {counted(-lowest, 'day')} before the last sale. Use a later "
             "day, or leave out the orders after it."
+        )
+    if snapshot and pd.Timestamp(snapshot) > pd.Timestamp.now():
+        raise InputError(
+            f"snapshot {snapshot} lies in the future. Use the day the data were extracted."
         )
 
 

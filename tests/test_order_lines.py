@@ -15,6 +15,7 @@ from order_files import assert_same_table, copy_of, halves_of
 from helpers.engine import connect
 from helpers.fixtures import ecommerce_customers, write_order_lines
 from helpers.order_lines import (
+    check_days,
     needed_columns,
     parquet_files,
     rfm_table_lazy,
@@ -337,3 +338,11 @@ def test_a_column_missing_in_one_file_is_named_with_the_file(shop, tmp_path):
     duckdb.sql(f"COPY (SELECT 1 AS customer_id, 2 AS order_id) TO '{tmp_path}/b.parquet'")
     with pytest.raises(InputError, match=r"b\.parquet: no column order_date and revenue"):
         parquet_files(tmp_path)
+
+
+def test_a_snapshot_that_is_yet_to_come_is_refused():
+    with connect() as engine:
+        engine.execute("CREATE TABLE rfm AS SELECT 300_000 AS recency")
+        check_days(engine, "2024-12-31")
+        with pytest.raises(InputError, match="snapshot 2999-01-01 lies in the future"):
+            check_days(engine, "2999-01-01")
