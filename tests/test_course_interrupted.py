@@ -9,7 +9,7 @@ from helpers.course.edition import Edition
 from helpers.course.site import build_site
 from helpers.files import exchange
 
-SLEEP = "import time\n\ntime.sleep(600 if n_segments == 3 else 0)"
+SLEEP = "import time\n\ntime.sleep(600 if n_segments == 5 else 0)"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from helpers.course import reuse
 from helpers.course.cli import main
 from helpers.course.edition import Edition
-from helpers.course.parameters import chapters
+from helpers.course.parameters import chapters, read_notebook
 from helpers.course.reuse import KEPT, find_run, imported_helpers, run_digest, tree_digest
 from helpers.course.site import BUILD, build_site
 from helpers.files import visible_files
