@@ -275,7 +275,10 @@ def _check_header(path, header, names, schema):
     has = "The file has: " + textwrap.shorten(", ".join(header), 300)
     separator = next((mark for mark in ";\t|" if mark in header[0]), None)
     if len(header) == 1 and separator:
-        remedy = "Save it separated by commas, with decimal points."
+        remedy = (
+            "Save it separated by commas, with decimal points; pandas does that by "
+            f"read_csv(..., sep={separator!r}, decimal=',').to_csv(..., index=False)."
+        )
         raise fault(path, [f"the header is split by {separator!r}, not by commas. {remedy}"])
     twice = sorted({name for name in header if name and header.count(name) > 1})
     problems = [f"two columns are called {name!r}. Rename or remove one." for name in twice]

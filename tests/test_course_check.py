@@ -76,7 +76,9 @@ def test_a_sound_edition_is_summed_up_in_one_line(project):
 
 
 def test_buttons_that_students_will_not_get_are_remarked(project):
-    text = "repository: https://github.com/owner/name\nchapters: {image_compression: {}}\n"
+    text = (
+        "repository: https://github.com/owner/name\nchapters: {image_compression: {dither: true}}\n"
+    )
     assert len(faults(project, text, code=0)) == 1
     remark, _ = faults(project, text + "audience: student", code=0)
     assert remark.startswith("Pages for students have no buttons")
@@ -87,11 +89,12 @@ def test_without_chapters_all_are_looked_at(project):
         "format: jb-book\nroot: book/welcome\nchapters:\n"
         "  - file: notebooks/customer_segmentation\n  - file: notebooks/network_anomalies\n"
     )
-    [line] = faults(project, "title: Ours", code=0)
+    remark, line = faults(project, "title: Ours", code=0)
+    assert remark.endswith("gives no chapter a value, so it builds what the course itself shows.")
     assert line.endswith("2 chapters, 0 parameters, 4 files: no fault")
     (project / "notebooks" / "customer_playbook.yml").write_text("Champions: {action: 3}")
     (project / "notebooks" / "network_playbook.yml").unlink()
-    first, second = faults(project, "title: Ours")
+    _, first, second = faults(project, "title: Ours")
     assert first.startswith("customer_segmentation: playbook: customer_playbook.yml: ")
     assert second.startswith("network_anomalies: playbook: there is no file 'network_playbook.yml'")
 
@@ -100,8 +103,10 @@ def test_a_new_edition_has_no_fault(project):
     assert course("new", "spring").exit_code == 0
     result = course("check", "editions/spring.yml")
     assert result.exit_code == 0
-    assert result.output.startswith("editions/spring.yml: ")
-    assert result.output.endswith(": no fault\n")
+    remark, line = result.output.splitlines()
+    assert remark.startswith("spring.yml gives no chapter a value")
+    assert line.startswith("editions/spring.yml: ")
+    assert line.endswith(": no fault")
 
 
 def test_all_faults_are_told_in_one_go(project):
@@ -405,3 +410,5 @@ def test_the_editions_of_the_course_have_no_fault_but_for_data_to_be_fetched(pat
     absent = [fault for fault in found.faults if "data/public/" in fault]
     assert found.faults == absent
     assert path.stem == "online_retail" or not absent
+    own = path.stem in ("online_retail", "classroom")
+    assert any("gives no chapter a value" in remark for remark in found.remarks) != own

@@ -268,6 +268,20 @@ def test_audiences_have_sites_of_their_own_and_do_not_share_runs(copied):
     assert "marmalade" not in (student / "notebooks" / "mini.html").read_text()
     for audience in ("reader", "student"):
         assert built(project, audience=audience)[1][0] == "mini: unchanged"
+    assert "html" not in " ".join(said)
+
+
+def test_a_site_for_others_that_has_fallen_behind_is_named(copied):
+    project, html = copied
+    student = shutil.copytree(html, html.with_name("html-student"))
+    (project / "book" / "welcome.md").write_text("# Welcome\n")
+    assert "html-student" not in " ".join(built(project)[1])
+    (project / "data" / "orders.csv").write_text("a\nb\n")
+    said = built(project)[1]
+    assert (
+        said[-1] == "html-student beside it is older and says something else; build it again, too."
+    )
+    assert student.is_dir()
 
 
 def test_only_the_latest_runs_are_kept(project, monkeypatch):

@@ -32,13 +32,14 @@ def record_page(record: EditionRecord, previous: Any = None) -> str:
     Returns
     -------
     str
-        Without a clock unless the record has timings, so that it can be compared.
+        Without a clock unless the record has a day and timings, so that it can be compared.
     """
     title = f" *{as_text(record['title'])}*" if record["title"] else ""
     lines = [
         "# About this edition",
         "",
-        f"Edition{title} {as_code(record['edition'])}, for the audience *{record['audience']}*.",
+        f"Edition{title} {as_code(record['edition'])}, for the audience *{record['audience']}*"
+        + (f", built on {record['built']}." if "built" in record else "."),
         "",
         "## What has changed",
         "",

@@ -177,6 +177,10 @@ def check_edition(project: Path, path: Path) -> Findings:
         found.faults += str(error).splitlines()
     given = content.get("chapters") or {}
     given = given if isinstance(given, dict) else {}
+    if not any(given.values()):
+        found.remarks.append(
+            f"{path.name} gives no chapter a value, so it builds what the course itself shows."
+        )
     known = chapters(project)
     seen: dict[Any, list[str]] = {}
     for chapter in given or toc_chapters(read_toc(project)):

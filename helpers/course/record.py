@@ -11,6 +11,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NotRequired
@@ -34,7 +35,8 @@ from helpers.export import read_card, run_record
 from helpers.files import visible_files
 from helpers.text import InputError, counted, listed
 
-RENDERERS = ("matplotlib", "jupyter-book")  # The record of a run has those that compute.
+# The record of a run has those that compute.
+OTHERS = ("matplotlib", "jupyter-book", "practical-clustering")
 RUN_RECORD = "run_record.json"
 # Two runs on different machines may add the same numbers in another order.
 TOLERANCE = 1e-9
@@ -79,6 +81,7 @@ class EditionRecord(TypedDict):
     title: str | None
     author: str | None
     audience: str
+    built: NotRequired[str]
     chapters: list[ChapterRecord]
     versions: dict[str, str]
 
@@ -121,11 +124,12 @@ def edition_record(
         "title": edition.title,
         "author": edition.author,
         "audience": audience,
+        "built": date.today().isoformat(),
         "chapters": [
             _chapter_record(project, edition, chapter, given, not_run, exports, timings or {})
             for chapter, given in values.items()
         ],
-        "versions": versions | {package: version(package) for package in RENDERERS},
+        "versions": versions | {package: version(package) for package in OTHERS},
     }
 
 

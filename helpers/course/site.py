@@ -23,7 +23,7 @@ from helpers.course.execute import Progress, write_notebook
 from helpers.course.needs import as_committed, chapters_not_run
 from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
-from helpers.course.record import edition_record
+from helpers.course.record import EditionRecord, edition_record, read_record
 from helpers.course.rendering import render
 from helpers.course.reuse import installed_versions, tree_digest
 from helpers.files import exchange, write_text
@@ -137,6 +137,8 @@ def build_site(
             build = {"source": digest, "pages": tree_digest(new), "edition": record}
             write_text(new / BUILD, json.dumps(build))
             _put_in_place(new, html, staging)
+            for name in _outdated(html, record):
+                say(f"{name} beside it is older and says something else; build it again, too.")
     for chapter, why in not_run.items():
         say(f"{chapter} was not run; its page shows the outputs of the course's own run. {why}")
     return html
@@ -204,6 +206,19 @@ def _read_build(html: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return build if isinstance(build, dict) and {"source", "pages"} <= build.keys() else {}
+
+
+def _outdated(html: Path, record: EditionRecord) -> Iterator[str]:
+    """Yield the names of the sites for other audiences that were not built from the same."""
+
+    def content(record: Mapping[str, Any]) -> list[Any]:
+        parts = ("chapter", "notebook", "parameters", "data")
+        return [record["title"], [[each[part] for part in parts] for each in record["chapters"]]]
+
+    for other in sorted(html.parent.glob("html*")):
+        theirs = read_record(_read_build(other).get("edition"))
+        if other != html and theirs and content(theirs) != content(record):
+            yield other.name
 
 
 def _put_in_place(new: Path, html: Path, staging: Path) -> None:
