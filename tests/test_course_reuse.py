@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from helpers.course import reuse
 from helpers.course.cli import main
 from helpers.course.edition import Edition
+from helpers.course.parallel import run_chapters
 from helpers.course.parameters import chapters, read_notebook
 from helpers.course.reuse import KEPT, find_run, imported_helpers, run_digest, tree_digest
 from helpers.course.site import BUILD, build_site
@@ -302,3 +303,23 @@ def test_only_the_latest_runs_are_kept(project, monkeypatch):
     latest = find_run(project, "mini", digest(project, {"n_segments": n}))
     assert (latest.folder / "made.txt").read_text() == f"{{'n_segments': {n}}}"
     assert find_run(project, "mini", digest(project, {"n_segments": 0})) is None
+
+
+def test_the_chapters_that_take_longest_begin_first(project, monkeypatch):
+    begun = []
+
+    def quick(project, chapter, values, *, folder, **options):
+        begun.append(chapter)
+        return reuse.Run(chapter, new_notebook(), folder / "notebooks", 1.0)
+
+    monkeypatch.setattr("helpers.course.parallel.run_chapter", quick)
+    for name in ("short", "needy", "long"):
+        notebook = new_notebook(metadata={"course": {"needs": "spark"}} if name == "needy" else {})
+        nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
+    earlier = project / "_build" / "runs" / "long" / "0"
+    earlier.mkdir(parents=True)
+    (earlier / "run.json").write_text('{"seconds": 9}')
+    values = dict.fromkeys(("short", "needy", "long"), {})
+    runs = run_chapters(project, values, base=project, staging=project, jobs=1)
+    assert begun == ["long", "needy", "short"]
+    assert list(runs) == ["short", "needy", "long"]

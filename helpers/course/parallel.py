@@ -12,6 +12,7 @@ import psutil  # type: ignore[import-untyped]
 from jupyter_core.utils import ensure_event_loop
 
 from helpers.course.execute import ChapterError, Progress, Run, run_chapter, workspace
+from helpers.course.parameters import chapter_path, read_notebook
 from helpers.course.reuse import find_run, keep_run, last_seconds, run_digest
 from helpers.text import InputError
 
@@ -79,8 +80,13 @@ def run_chapters(
             )
             return keep_run(project, done, digest)
 
+    def length(chapter: str) -> tuple[float, bool]:
+        """Seconds, as far as they are known; what needs more than Python takes longer."""
+        notebook = read_notebook(chapter_path(project, chapter))
+        return last_seconds(project, chapter), "needs" in notebook.metadata.get("course", {})
+
     # The longest first, so that none is left to run alone in the end.
-    order = sorted(values, key=lambda chapter: -last_seconds(project, chapter))
+    order = sorted(values, key=length, reverse=True)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = {pool.submit(run, chapter): chapter for chapter in order}
         try:
