@@ -319,7 +319,7 @@ def test_the_chapters_that_take_longest_begin_first(project, monkeypatch):
     earlier = project / "_build" / "runs" / "long" / "0"
     earlier.mkdir(parents=True)
     (earlier / "run.json").write_text('{"seconds": 9}')
-    values = dict.fromkeys(("short", "needy", "long"), {})
+    values = {name: {} for name in ("short", "needy", "long")}
     runs = run_chapters(project, values, base=project, staging=project, jobs=1)
     assert begun == ["long", "needy", "short"]
     assert list(runs) == ["short", "needy", "long"]
