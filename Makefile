@@ -28,7 +28,7 @@ test: $(READY) ## unit, property, course and site tests, then what every cell of
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 	@echo "Comparing what every cell of the committed notebooks says with a new run (pictures are not compared)"
-	@$(BIN)/python -m pytest --nbval notebooks
+	@$(BIN)/python -m pytest --nbval notebooks -n auto --dist loadfile
 
 sweep: $(READY) ## every parameter over its range: each run is right, or refused with a reason
 	@echo "Running the chapters some 460 times: takes an hour and a quarter on one core"
