@@ -58,7 +58,9 @@ def assert_page_agrees_with_exports(out):
     assert len(severe) == metrics["severe"] == cases["flows"].sum()
     assert ("Nothing stands out" in text) == ("**There is no case.**" in text) == severe.empty
     labelled = "flows that the labels call attacks" in text or "Attacks of **" in text
-    assert not labelled or "label" in listing  # labels that are all alike tell nothing
+    # Labels that are all alike tell nothing, so the page then speaks as if there were none.
+    assert labelled != ("**Without labels.**" in text)
+    assert not labelled or "label" in listing
     assert ("So nothing is found of the" in text) == (labelled and cases.empty)
     if len(severe):
         assert re.search(rf"\*\*{len(severe):,} flows? (is|are) severe\*\*", text)
