@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from chapter_runs import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from prose import directives
 
 from helpers.course.audience import exercise_notebook, left_out, solution_labels
 from helpers.course.execute import KERNEL_ENVIRONMENT
@@ -19,6 +20,7 @@ from helpers.course.parameters import chapters, read_notebook, read_parameters, 
 
 CHAPTERS = chapters(ROOT)
 KINDS = ("exercise", "stub", "solution", "check")
+LEVELS = ("recall", "apply", "analyse", "open-ended")
 
 # Plausible mistakes, each after the solution of its exercise.
 WRONG = {
@@ -169,6 +171,28 @@ def test_every_exercise_has_a_stub_a_solution_and_a_check_in_this_order(notebook
         assert sorted(kinds, key=KINDS.index) == kinds
         assert kinds.count("stub") == kinds.count("check") == 1
         assert sources(exercise, "solution")
+
+
+def test_exercises_go_from_recall_to_open_ended(notebook):
+    "What each asks for stands in its title; the solution has the number of its exercise."
+    asked = []
+    for number, exercise in enumerate(exercises_of(notebook)[0], start=1):
+        (text,) = (cell.source for kind, cell in exercise if kind == "exercise")
+        (directive,) = directives(text)
+        title = re.fullmatch(r"Exercise (\d+): \S.* \(([\w-]+)\)", directive.argument)
+        assert int(title[1]) == number
+        asked.append(title[2])
+        solutions = [cell.source for kind, cell in exercise if kind == "solution"]
+        (solution,) = (found for text in solutions for found in directives(text))
+        assert solution.argument == f"Solution to exercise {number}"
+    assert sorted(asked, key=LEVELS.index) == asked
+    assert set(asked) == set(LEVELS)
+    assert asked.count("open-ended") == 1
+
+
+def test_the_words_for_what_an_exercise_asks_are_explained_above_it(notebook):
+    (text,) = (cell.source for cell in notebook.cells if cell.source.startswith("## Exercises"))
+    assert re.findall(r"\*([\w-]+)\*", text) == list(LEVELS)
 
 
 def test_a_stub_says_of_one_to_three_answers_what_is_wanted(notebook):
