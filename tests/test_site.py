@@ -4,6 +4,7 @@ import threading
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -298,6 +299,10 @@ def pages(html):
     return sorted(path.as_posix() for path in found if path.parts[0] != "_static")
 
 
+def chapter_pages(html):
+    return [name for name in pages(html) if name.startswith("notebooks/")]
+
+
 @of_the_book
 def test_every_link_leads_somewhere(site):
     parsed = {name: _Page((site / name).read_text()) for name in pages(site)}
@@ -413,6 +418,49 @@ def test_every_image_says_what_it_shows(site, address, visit):
             alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
             if len(alt.split()) < 3 or alt in source or Path(source).stem in alt:
                 problems.append(f"{name}: {alt!r}")
+        page.close()
+    assert problems == []
+
+
+@of_the_book
+def test_every_answer_of_a_quiz_opens_by_keyboard(site, address, visit):
+    opened = 0
+    for name in chapter_pages(site):
+        page, _ = visit(address + name, 390)
+        for option in page.locator("#check-yourself .admonition").all():
+            answer = option.locator("p:not(.admonition-title)").first
+            assert not answer.is_visible()
+            option.locator("button").press("Enter")
+            assert answer.is_visible()
+            opened += 1
+        page.close()
+    assert opened >= 3 * 5 * len(chapter_pages(site))
+
+
+@of_the_book
+def test_every_answer_of_a_quiz_can_be_read_without_scripts(site, address, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for name in chapter_pages(site):
+        page.goto(address + name)
+        answers = page.locator("#check-yourself .admonition > .admonition-title + *").all()
+        assert len(answers) >= 3 * 5
+        assert all(answer.is_visible() for answer in answers)
+    context.close()
+
+
+@of_the_book
+def test_headings_of_every_page_go_down_step_by_step(site, address, visit):
+    "One title; below it no level is left out, also where a page was put together from parts."
+    problems = []
+    for name in pages(site):
+        page, _ = visit(address + name, 1280)
+        # The theme has a title and a contents for print, too, which screens leave out.
+        found = page.locator("main :is(h1, h2, h3, h4, h5, h6):not(#jb-print-docs-body *)")
+        levels = found.evaluate_all("found => found.map(heading => Number(heading.tagName[1]))")
+        steps = [after - before for before, after in pairwise(levels)]
+        if levels[:1] != [1] or levels.count(1) != 1 or max(steps, default=0) > 1:
+            problems.append(f"{name}: {levels}")
         page.close()
     assert problems == []
 
