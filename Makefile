@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book test sweep lab spark refresh lint lock bench clean
+.PHONY: help book test prose sweep lab spark refresh lint lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(READY) ## unit, property, course and site tests, then what every cell of
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 	@echo "Comparing what every cell of the committed notebooks says with a new run (pictures are not compared)"
 	@$(BIN)/python -m pytest --nbval notebooks -n auto --dist loadfile
+
+prose: $(READY) ## how each page reads: words, length of the sentences, reading ease
+	@$(BIN)/python tests/prose.py
 
 sweep: $(READY) ## every parameter over its range: each run is right, or refused with a reason
 	@echo "Running the chapters some 460 times: takes an hour and a quarter on one core"
