@@ -356,8 +356,7 @@ class DensityDetector(OutlierMixin, BaseEstimator):
         self._check_parameters(X, min_samples)
         graph = DensityGraph(X, min_samples)
         chosen = self.eps is None
-        self.eps_ = _choose_eps(graph, min_samples).eps if chosen else float(self.eps)
-        self._learn(X, graph)
+        self._learn(X, graph, _choose_eps(graph, min_samples).eps if chosen else float(self.eps))
         return self
 
     def _check_parameters(self, X, min_samples):
@@ -368,9 +367,9 @@ class DensityDetector(OutlierMixin, BaseEstimator):
             raise ValueError(f"small_cluster is {self.small_cluster}. Use a share: 0 to below 1.")
         _check_min_samples(min_samples, len(X))
 
-    def _learn(self, X, graph):
+    def _learn(self, X, graph, eps):
         """Set the learned attributes."""
-        eps = self.eps_
+        self.eps_ = eps
         labels, core = graph.clusters(eps), graph.core(eps)
         if not core.any():
             raise ValueError(
@@ -490,6 +489,48 @@ class DensityDetector(OutlierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             position = (np.log(distances) - mean) / deviation
         return self.n_ordinary_ * norm.sf(position)
+
+
+def sweep_eps(X, radii, min_samples, *, small_cluster=None):
+    """
+    What a ``DensityDetector`` would find at several values of ``eps``.
+
+    The neighbours are looked up once for all of them.
+
+    Parameters
+    ----------
+    X : float array of shape (n_samples, n_features)
+        Scaled features, finite.
+    radii : iterable of float
+        Values of ``eps``. Those at which no row is core are left out.
+    min_samples : int
+    small_cluster : float, optional
+        As for ``DensityDetector``. None or 0 lets ``choose_small_cluster`` choose at each radius.
+
+    Yields
+    ------
+    DensityDetector
+        Fitted.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(500, 2))
+    >>> [int(np.sum(one.labels_ == -1)) for one in sweep_eps(X, [0.001, 0.5, 5.0], 4)]
+    [15, 0]
+    """
+    X = np.asarray(X, dtype=float)
+    graph = DensityGraph(X, min_samples)
+    for eps in radii:
+        if not graph.core(eps).any():
+            continue
+        detector = DensityDetector(eps, min_samples, small_cluster or _USUAL_SMALL)
+        detector.n_features_in_ = X.shape[1]
+        if not small_cluster:
+            # The chapter's own order: first the clusters, then what their sizes say.
+            detector._learn(X, graph, eps)
+            detector.set_params(small_cluster=choose_small_cluster(detector.labels_)[0])
+        detector._learn(X, graph, eps)
+        yield detector
 
 
 def _log_distance(logarithms, eps):

@@ -8,6 +8,7 @@ import itertools
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
@@ -231,14 +232,111 @@ def plot_projection(points, clusters, explained):
     """
     points = np.asarray(points)
     figure, ax = new_figure(5.6)
+    _draw_projection(ax, points, clusters, explained)
+    _legend_below(figure, ax)
+    return figure
+
+
+def plot_segments_at_k(points, labels, evidence, explained):
+    """
+    Clusters on two principal components, above the silhouette of every K: one frame of several.
+
+    Parameters
+    ----------
+    points : array of shape (n_samples, 2)
+        Of more than 1,500 of a cluster some are not drawn, since a page has many frames.
+    labels : int array of shape (n_samples,)
+        Colours and markers follow from the numbers; the share of each cluster stands in its middle.
+    evidence : DataFrame
+        From ``sweep_k``. The K among them that equals the number of clusters is marked.
+    explained : sequence of 2 floats
+        Share of the variance that each component explains.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (above, below) = new_figure(6.4, 2, height_ratios=[3, 1])
+    names, counts = np.unique(labels, return_counts=True)
+    points = np.asarray(points)
+    shown = _at_most(1_500, labels)
+    clusters = pd.Categorical(labels[shown], categories=names)
+    _draw_projection(above, points[shown], clusters, explained)
+    _hold(above, points)
+    for name, count in zip(names, counts, strict=True):
+        _annotate(above, f"{count / len(labels):.0%}", np.median(points[labels == name], axis=0))
+    below.plot(evidence.index, evidence["silhouette"], "-o", color=COLORS[0])
+    below.axvline(len(names), color=ACCENT, linestyle="--")
+    below.set(xlabel="Number of clusters K", ylabel="silhouette")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def plot_flows_at_eps(points, groups, curve, eps, explained):
+    """
+    Flows on two principal components, above the k-distances that eps cuts: one frame of several.
+
+    Parameters
+    ----------
+    points : array of shape (n_samples, 2)
+        Of more than 3,000 of a group some are not drawn.
+    groups : Categorical of shape (n_samples,)
+        Later ones are drawn on top.
+    curve : float array of shape (n_samples,)
+        The k-distances of all rows, ascending.
+    eps : float
+    explained : sequence of 2 floats
+        Share of the variance that each component explains.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (above, below) = new_figure(6.8, 2, height_ratios=[3, 1])
+    drawn = _at_most(3_000, groups.codes)
+    points = np.asarray(points)
+    _draw_projection(above, points[drawn], groups[drawn], explained)
+    _hold(above, points)
+    shown = np.unique(np.linspace(0, len(curve) - 1, 2000).astype(int))
+    positive = shown[curve[shown] > 0]
+    below.plot(positive / max(len(curve) - 1, 1), curve[positive], color=COLORS[0], linewidth=2)
+    below.axhline(eps, color=ACCENT, linestyle="--")
+    below.set(xlabel="share of the flows, from the densest on", ylabel="k-distance", yscale="log")
+    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _legend_below(figure, above)
+    return figure
+
+
+def _at_most(number, labels):
+    """Return positions, in order, with no more than a number of each label, evenly spaced."""
+    order = np.argsort(labels, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return np.sort(np.concatenate([group[:: -(-len(group) // number)] for group in groups]))
+
+
+def _draw_projection(ax, points, clusters, explained):
+    """Draw clusters on two principal components."""
     for name, color, marker, mask in _styles(clusters):
         ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
     ax.set(
         xlabel=f"PC1 ({explained[0]:.1%} of the variance)",
         ylabel=f"PC2 ({explained[1]:.1%} of the variance)",
     )
-    _legend_below(figure, ax)
-    return figure
+
+
+def _hold(ax, points):
+    """Give axes the limits of all points, so that frames do not jump with those that are drawn."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = 0.05 * np.where(high > low, high - low, 1.0)
+    for fix, *limits in zip((ax.set_xlim, ax.set_ylim), low - room, high + room, strict=True):
+        fix(*limits)
+
+
+def _annotate(ax, text, place):
+    """Write on a white ground, so that no point makes it illegible."""
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 2, "alpha": 0.85}
+    ax.annotate(text, place, ha="center", va="center", bbox=ground)
 
 
 def _styles(clusters):
@@ -310,6 +408,13 @@ def plot_shares(shares, label):
     Figure
     """
     figure, ax = new_figure(1.8 + 0.7 * len(shares))
+    _draw_shares(ax, shares, label, shares.to_numpy().max())
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _draw_shares(ax, shares, label, largest):
+    """Draw pairs of bars, and leave room for the largest share."""
     places = np.arange(len(shares))
     for offset, column, color, hatch in zip(
         (-0.2, 0.2), shares, COLORS[:2], ("", "//"), strict=True
@@ -321,10 +426,8 @@ def plot_shares(shares, label):
         ax.bar_label(bars, labels=[f"{value:.0%}" for value in shares[column]], padding=3)
     ax.set_yticks(places, [str(name) for name in shares.index])
     ax.invert_yaxis()
-    ax.set(xlabel=label, xlim=(0, min(1.0, shares.to_numpy().max() * 1.15)))
+    ax.set(xlabel=label, xlim=(0, min(1.0, largest * 1.15)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return figure
 
 
 def plot_evidence(strength):
@@ -341,8 +444,13 @@ def plot_evidence(strength):
     Figure
     """
     figure, ax = new_figure(1.4 + 0.42 * len(strength))
+    _draw_evidence(ax, strength, float(strength.max()))
+    return figure
+
+
+def _draw_evidence(ax, strength, strongest):
+    """Draw a bar for each test, and leave room for the strongest evidence."""
     names = [str(name) for name in strength.index]
-    longest = max(1.6, 1.25 * float(strength.max()))
     bars = ax.barh(names, strength, 0.6, color=COLORS[0], edgecolor="white")
     for bar, value in zip(bars, strength, strict=True):
         bar.set_hatch("//" if value > 1 else "")
@@ -350,7 +458,36 @@ def plot_evidence(strength):
     ax.bar_label(bars, labels=labels, padding=3)
     ax.axvline(1, color=ACCENT, linestyle="--")
     ax.invert_yaxis()
-    ax.set(xlabel="multiple of what it takes to count", xlim=(0, longest))
+    ax.set(xlabel="multiple of what it takes to count", xlim=(0, max(1.6, 1.25 * float(strongest))))
+
+
+def plot_check(title, strength, shares, label, strongest, largest):
+    """
+    Evidence of one check above the shares of its clusters: one frame of several.
+
+    Parameters
+    ----------
+    title : str
+    strength : Series
+        As for ``plot_evidence``.
+    shares : DataFrame of shape (n_clusters, 2)
+        As for ``plot_shares``.
+    label : str
+        Axis label of the shares.
+    strongest, largest : float
+        The strongest evidence and the largest share of all checks, so that all frames have one
+        scale.
+
+    Returns
+    -------
+    Figure
+    """
+    heights = [1.0 + 0.4 * len(strength), 0.8 + 0.7 * len(shares)]
+    figure, (above, below) = new_figure(0.8 + sum(heights), 2, height_ratios=heights)
+    above.set_title(title)
+    _draw_evidence(above, strength, strongest)
+    _draw_shares(below, shares, label, largest)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

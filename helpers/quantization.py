@@ -506,7 +506,8 @@ def compression_table(
     Parameters
     ----------
     image : uint8 array of shape (height, width, 3 or 4)
-    n_colors : sequence of int, default=(8, 16, 32, 64)
+    n_colors : sequence of int or PaletteQuantizer, default=(8, 16, 32, 64)
+        Numbers of colours, or quantizers that have been fitted on the image already.
     given : int, optional
         Bytes of the file that the image came from.
     dither : bool, default=False
@@ -530,9 +531,11 @@ def compression_table(
     rows = {"source as PNG": ["source", distinct, len(source), image]}
     if given is not None:
         rows["source as given"] = ["source", distinct, given, image]
-    for k in n_colors:
-        quantizer = PaletteQuantizer(k, dither=dither, random_state=random_state)
-        indices = quantizer.fit_transform(image)
+    for each in n_colors:
+        quantizer = each
+        if not isinstance(each, PaletteQuantizer):
+            quantizer = PaletteQuantizer(each, dither=dither, random_state=random_state).fit(image)
+        indices, k = quantizer.transform(image), quantizer.n_colors
         size = len(encode_png(indices, quantizer.palette_))
         shown = quantizer.inverse_transform(indices)
         rows[f"K = {k}"] = ["palette", len(quantizer.palette_), size, shown]

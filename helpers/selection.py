@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
@@ -217,6 +218,42 @@ def sweep_k(X, k_range=range(2, 11), *, sample_size=2_000, n_boot=20, random_sta
         stability = bootstrap_stability(again, sample, n_boot, random_state=seed)
         table[k] = {"inertia": model.inertia_, **evidence, "stability": stability.min()}
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("n_clusters")
+
+
+def sweep_labels(X, k_range, *, random_state=None):
+    """
+    Cluster of each row for each number of clusters, the clusters that ``sweep_k`` judges.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    k_range : iterable of int
+        Those of the evidence.
+    random_state : int, default=None
+        The same as for ``sweep_k``.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_k)
+        A column for each K. A cluster bears the number of the cluster of the K before with which it
+        shares most rows, as far as each can have one, so that it keeps its colour in a picture.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [9.0], [10.0], [30.0], [31.0]])
+    >>> labels = sweep_labels(rows, [2, 3], random_state=0)
+    >>> sorted(set(zip(labels[2] == labels[2][0], labels[3] == labels[3][0])))
+    [(False, False), (True, False), (True, True)]
+    """
+    table = {}
+    before = np.zeros(len(X), dtype=int)
+    for k in k_range:
+        labels = fit_kmeans(X, k, random_state=random_state).labels_
+        shared = np.zeros((k, max(k, before.max() + 1)), dtype=int)
+        np.add.at(shared, (labels, before), 1)
+        numbers = linear_sum_assignment(shared, maximize=True)[1]
+        table[k] = before = numbers[labels]
+    return pd.DataFrame(table)
 
 
 def control_silhouettes(X, n_clusters, *, n_controls=20, sample_size=2_000, random_state=None):

@@ -30,6 +30,7 @@ from helpers.anomalies import (
     flow_features,
     flow_measures,
     severity,
+    sweep_eps,
 )
 from helpers.density import NOISE
 from helpers.export import model_card, read_model, run_record, write_model
@@ -818,3 +819,28 @@ def test_the_arrays_of_a_fit_are_a_few_numbers_a_row():
     finally:
         tracemalloc.stop()
     assert peak < 1000 * len(X)
+
+
+# sweep_eps
+
+
+@pytest.mark.parametrize("small_cluster", [None, 0.08])
+def test_a_sweep_finds_what_single_detectors_find(small_cluster):
+    X, _ = make_blobs([300, 200, 15], random_state=1, cluster_std=0.6)
+    radii = [1e-9, 0.1, 0.25, 1.0, 40.0]
+    swept = list(sweep_eps(X, radii, 5, small_cluster=small_cluster))
+    assert [one.eps_ for one in swept] == radii[1:]
+    for one in swept:
+        share = small_cluster
+        if share is None:
+            share, _ = choose_small_cluster(DensityDetector(one.eps_, 5).fit(X).labels_)
+        alone = DensityDetector(one.eps_, 5, small_cluster=share).fit(X)
+        assert_array_equal(one.labels_, alone.labels_)
+        assert_array_equal(one.predict(X), alone.predict(X))
+        assert_array_equal(one.expected_normal(X), alone.expected_normal(X))
+
+
+def test_the_larger_eps_the_fewer_rows_are_noise():
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    noise = [np.sum(one.labels_ == NOISE) for one in sweep_eps(X, [0.3, 0.6, 1.2], 6)]
+    assert noise[0] > noise[1] > noise[2]

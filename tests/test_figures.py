@@ -11,12 +11,15 @@ from pandas.testing import assert_frame_equal
 from helpers.figures import (
     COLORS,
     MARKERS,
+    plot_check,
     plot_distributions,
+    plot_flows_at_eps,
     plot_growth,
     plot_heatmap,
     plot_k_evidence,
     plot_projection,
     plot_scatter_3d,
+    plot_segments_at_k,
     plot_shares,
     plot_weighted_points,
     plot_with_control,
@@ -377,6 +380,77 @@ def test_a_point_that_stands_for_more_is_larger():
     small, large = ax.collections[0].get_sizes()
     assert small < ax.collections[1].get_sizes()[0] < large
     assert (ax.collections[0].get_offsets() > 0).all()
+
+
+# Frames of a slider
+
+
+def test_a_frame_of_k_tells_the_shares_and_marks_its_k(points, evidence):
+    labels = np.repeat([0, 1, 2], [5, 3, 2])
+    above, below = drawn(plot_segments_at_k(points[:, :2], labels, evidence, [0.6, 0.3]))
+    assert texts(above.texts) == ["50%", "30%", "20%"]
+    assert_allclose(above.texts[0].xy, np.median(points[:5, :2], axis=0))
+    assert_array_equal(below.lines[0].get_xydata()[:, 1], evidence["silhouette"])
+    assert_array_equal(below.lines[1].get_xdata(), [3, 3])
+
+
+def test_frames_of_k_have_one_size_and_one_scale(points, evidence):
+    frames = [
+        plot_segments_at_k(points[:, :2], np.arange(10) % k, evidence, [0.6, 0.3]) for k in (2, 4)
+    ]
+    (two, _), (four, _) = map(drawn, frames)
+    assert two.get_xlim() == four.get_xlim()
+    assert two.get_ylim() == four.get_ylim()
+    assert_allclose(two.get_position().bounds, four.get_position().bounds)
+    assert to_rgb(two.collections[1].get_facecolor()[0]) == to_rgb(COLORS[1])
+    assert to_rgb(four.collections[1].get_facecolor()[0]) == to_rgb(COLORS[1])
+
+
+def test_of_many_points_some_are_drawn_and_all_are_counted(evidence):
+    points = np.random.default_rng(0).normal(size=(9_000, 2))
+    points[1] = [50, -50]  # the row that is not drawn
+    labels = np.repeat([0, 1], [8_990, 10])
+    above, _ = drawn(plot_segments_at_k(points, labels, evidence, [0.6, 0.3]))
+    many, few = (len(group.get_offsets()) for group in above.collections)
+    assert above.get_xlim()[0] < points[:, 0].min() < points[:, 0].max() < above.get_xlim()[1]
+    assert above.get_ylim()[0] < points[:, 1].min() < points[:, 1].max() < above.get_ylim()[1]
+    assert 750 < many <= 1_500
+    assert few == 10
+    assert texts(above.texts) == ["100%", "0%"]
+
+
+def test_a_frame_of_eps_has_every_group_and_cuts_the_curve():
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    names = ["normal", "small cluster", "noise"]
+    groups = pd.Categorical(["normal"] * 38 + ["noise"] * 2, categories=names)
+    curve = np.sort(np.random.default_rng(1).random(40))
+    figure = plot_flows_at_eps(points, groups, curve, 0.5, [0.6, 0.3])
+    above, below = drawn(figure)
+    assert legend_names(figure) == names
+    assert [len(group.get_offsets()) for group in above.collections] == [38, 0, 2]
+    assert_allclose(below.lines[0].get_ydata(), curve)
+    assert_array_equal(below.lines[1].get_ydata(), [0.5, 0.5])
+
+
+def test_frames_of_months_have_one_scale_and_say_the_decision():
+    names = ["rows outside", "shares"]
+    frames = [
+        plot_check(
+            f"month {n}",
+            pd.Series([power, 0.2], names),
+            pd.DataFrame({"reference": [0.5, 0.5], "current": [share, 1 - share]}, NAMES[:2]),
+            "share",
+            2.4,
+            0.7,
+        )
+        for n, power, share in [(1, 0.3, 0.5), (2, 2.4, 0.7)]
+    ]
+    quiet, loud = map(drawn, frames)
+    assert [ax.get_xlim() for ax in quiet] == [ax.get_xlim() for ax in loud]
+    assert quiet[0].get_title() == "month 1"
+    assert texts(loud[0].texts) == ["2.4 counts", "0.2"]
+    assert texts(quiet[0].texts) == ["0.3", "0.2"]
+    assert loud[0].get_xlim()[1] > 2.4
 
 
 # Names from data

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_array_equal
+from pandas.testing import assert_frame_equal
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
@@ -825,6 +826,12 @@ def test_no_jpeg_is_longer_than_the_format_allows():
 @pytest.fixture(scope="module")
 def table(thumbnail):
     return compression_table(thumbnail, (4, 20), given=12_345)
+
+
+def test_fitted_quantizers_make_the_same_table_as_numbers_of_colours(thumbnail):
+    fitted = [PaletteQuantizer(k, dither=True).fit(thumbnail) for k in (4, 20)]
+    before = compression_table(thumbnail, (4, 20), dither=True)
+    assert_frame_equal(compression_table(thumbnail, fitted), before)
 
 
 def test_the_table_has_a_row_for_each_way_to_write_the_image(table):

@@ -24,6 +24,7 @@ from helpers.selection import (
     fit_kmeans,
     is_clear,
     sweep_k,
+    sweep_labels,
 )
 
 CORNERS = [[0, 0], [20, 0], [0, 20], [20, 20]]
@@ -456,3 +457,28 @@ def test_controls_are_drawn_from_a_sample(scaled, monkeypatch):
     )
     control_silhouettes(scaled, 2, n_controls=2, sample_size=150, random_state=0)
     assert seen == [150, 150]
+
+
+# sweep_labels
+
+
+def test_the_labels_of_a_sweep_are_the_clusters_that_it_judges(scaled):
+    ks = [3, 4, 5]
+    evidence = sweep_k(scaled, ks, n_boot=2, random_state=3)
+    labels = sweep_labels(scaled, ks, random_state=3)
+    assert list(labels) == ks
+    for k in ks:
+        assert sorted(set(labels[k])) == list(range(k))
+        assert np.bincount(labels[k]).min() / len(scaled) == evidence.loc[k, "smallest_share"]
+        assert_allclose(davies_bouldin_score(scaled, labels[k]), evidence.loc[k, "davies_bouldin"])
+
+
+def test_a_cluster_that_stays_keeps_its_number(blobs):
+    "Four groups far apart: with K = 5 one of them is split, and the others stay as they were"
+    X, truth = blobs
+    labels = sweep_labels(X, range(2, 6), random_state=0)
+    assert adjusted_rand_score(labels[4], truth) == 1
+    stays = [n for n in range(4) if set(labels[5][labels[4] == n]) == {n}]
+    assert len(stays) == 3
+    (split,) = set(range(4)) - set(stays)
+    assert set(labels[5][labels[4] == split]) == {split, 4}

@@ -478,3 +478,103 @@ def test_mathematics_is_set(miniature, visit):
     page.wait_for_selector("mjx-container svg")
     assert page.locator("mjx-container").count() == 2
     assert complaints == []
+
+
+# Sliders
+
+FIGURE_ALT = {"mystnb": {"image": {"alt": "A grey square, the one in use"}}}
+SLIDERS = """\
+import numpy as np
+
+from helpers.frames import Frame, Slider
+
+
+def squares(name, ks):
+    \"\"\"Frames of grey, each K darker than the one before.\"\"\"
+    return [
+        Frame(f"{name} = {k}", np.full((90, 120, 3), 250 - 40 * k, np.uint8), f"{k} of {name}.")
+        for k in ks
+    ]
+
+
+for name, ks, chosen in (("K", (1, 2, 3, 4), "K = 2"), ("eps", (1, 2), "eps = 2")):
+    display(
+        Slider(name.lower(), squares(name, ks), chosen=chosen, alt="a grey square", label=name)
+    )"""
+
+
+@pytest.fixture(scope="module")
+def with_sliders(tmp_path_factory):
+    """Return the address of a page with two sliders, opened from the disk."""
+    cell = new_code_cell(SLIDERS, metadata=FIGURE_ALT)
+    project = make_project(tmp_path_factory.mktemp("sliders") / "project", cell)
+    html = build_site(project, Edition(name="default", base=project), audience="student")
+    return (html / "notebooks" / "mini.html").as_uri()
+
+
+def seen(page, number):
+    """What one of the sliders shows: its frames, its caption and what it says of its value."""
+    figure = page.locator("figure.frames").nth(number)
+    frames = [frame for frame in figure.locator("img").all() if frame.is_visible()]
+    return (
+        [frame.get_attribute("alt") for frame in frames],
+        figure.locator(".frames-said").inner_text(),
+        figure.locator("input").get_attribute("aria-valuetext"),
+    )
+
+
+def test_arrow_keys_change_a_slider_and_no_other(with_sliders, visit):
+    page, complaints = visit(with_sliders, 390)
+    second = (["eps = 2: a grey square"], "eps = 2, in use. 2 of eps.", "eps = 2, in use")
+    assert seen(page, 0)[:2] == (["K = 2: a grey square"], "K = 2, in use. 2 of K.")
+    page.get_by_label("K", exact=True).focus()
+    for key, k in [("ArrowRight", 3), ("End", 4), ("ArrowRight", 4), ("Home", 1)]:
+        page.keyboard.press(key)
+        assert seen(page, 0) == ([f"K = {k}: a grey square"], f"K = {k}. {k} of K.", f"K = {k}")
+        assert seen(page, 1)[:2] == second[:2]
+    page.keyboard.press("ArrowRight")
+    assert seen(page, 0)[1] == "K = 2, in use. 2 of K."
+    page.get_by_label("eps", exact=True).focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    assert seen(page, 1) == second
+    assert complaints == []
+
+
+def test_a_frame_is_there_when_the_slider_comes_to_it(with_sliders, visit):
+    page, complaints = visit(with_sliders, 1280)
+    page.get_by_label("K", exact=True).focus()
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.frames img:not([hidden])')]"
+        ".every((image) => image.complete && image.naturalWidth === 120)"
+    )
+    assert complaints == []
+
+
+def test_a_slider_is_large_enough_and_shows_its_focus(with_sliders, visit):
+    page, _ = visit(with_sliders, 390)
+    control = page.get_by_label("K", exact=True)
+    assert control.bounding_box()["height"] >= 24
+    before = control.evaluate("(slider) => getComputedStyle(slider).outlineStyle")
+    page.locator("summary").first.focus()
+    page.keyboard.press("Shift+Tab")
+    assert control.evaluate("(slider) => slider === document.activeElement")
+    outline = control.evaluate("(slider) => getComputedStyle(slider).outline")
+    assert before == "none"
+    assert "solid 3px" in outline
+
+
+def test_without_scripts_the_chosen_frame_is_there_and_all_that_is_said(with_sliders, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(with_sliders)
+    figure = page.locator("figure.frames").first
+    shown = [frame for frame in figure.locator("img").all() if frame.is_visible()]
+    assert [frame.get_attribute("alt") for frame in shown] == ["K = 2: a grey square"]
+    assert figure.locator(".frames-said").inner_text() == "K = 2, in use. 2 of K."
+    assert not figure.locator("input").is_visible()
+    figure.locator("summary").click()
+    said = [item.inner_text() for item in figure.locator("li").all()]
+    assert said == ["K = 1. 1 of K.", "K = 2, in use. 2 of K.", "K = 3. 3 of K.", "K = 4. 4 of K."]
+    context.close()
