@@ -166,17 +166,18 @@ class PaletteQuantizer(BaseEstimator):
                 f"The image has {image.shape[2]} channels, the palette {self.palette_.shape[1]}. "
                 "Fit the quantizer on an image of this kind."
             )
-        if self.dither:
-            return self._dithered(image)
+        if self.dither and image.shape[2] == 4:
+            raise ValueError("An image with transparent pixels cannot be dithered here.")
         colors, _, to_image = _count_colors(image)
         tree = KDTree(_coordinates(self.palette_, self.color_space))
         nearest = tree.query(_coordinates(colors, self.color_space), workers=-1)[1]
+        # Pillow looks colours up coarsely, and would find errors to spread where there are none.
+        if self.dither and not np.array_equal(self.palette_[nearest], colors):
+            return self._dithered(image)
         return to_image(nearest.astype(np.uint8))
 
     def _dithered(self, image):
         """Return palette places by Pillow's Floyd-Steinberg dithering."""
-        if image.shape[2] == 4:
-            raise ValueError("An image with transparent pixels cannot be dithered here.")
         holder = Image.new("P", (1, 1))
         holder.putpalette(self.palette_.tobytes())
         dithered = Image.fromarray(image).quantize(

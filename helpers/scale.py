@@ -102,7 +102,9 @@ def holdout_distances(centers, customers):
         less than the distances themselves.
     """
     points = np.log1p(customers[FEATURES].to_numpy(float))
-    mean, deviation = points.mean(axis=0), _never_zero(points.std(axis=0))
+    mean = points.mean(axis=0)
+    # Rounding can give a constant a deviation above 0, so that is asked of its range.
+    deviation = np.where(np.ptp(points, axis=0) > 0, points.std(axis=0), 1.0)
     places = (np.log1p(centers[FEATURES].to_numpy(float)) - mean) / deviation
     return KDTree(places).query((points - mean) / deviation)[0] ** 2
 
@@ -273,11 +275,6 @@ def _rows(connection, query):
     return np.column_stack(list(connection.execute(query).fetchnumpy().values())).astype(float)
 
 
-def _never_zero(deviation):
-    """Deviations to divide by: a constant feature stays as it is."""
-    return np.where(deviation > 0, deviation, 1.0)
-
-
 def _in_units(centers, scaler):
     """Centres as recency, frequency and monetary value."""
     return pd.DataFrame(np.expm1(scaler.inverse_transform(centers)), columns=FEATURES)
@@ -293,7 +290,8 @@ def _fit_kmeans(points, weights, scaler, n_clusters, random_state):
     different = len(np.unique(points, axis=0))
     if different < n_clusters:
         raise InputError(
-            f"{counted(different, 'different customer')}: too few for {n_clusters} clusters."
+            f"{counted(different, 'different customer')}: too few for {n_clusters} clusters. "
+            "Use fewer n_clusters, or more customers."
         )
     model = KMeans(n_clusters, n_init=20, random_state=random_state)
     # One thread: sums do not depend on the number of cores.

@@ -40,7 +40,7 @@ SECONDS_ALONE = 1800
 
 # A message says what to do in one of these words, or what there is, or is not, to choose from.
 REMEDY = re.compile(
-    r"\b(Use|Give|Write|Check|Put|Choose|Set|Add|Remove|Correct|Save|Export|Say|Install|Look|Copy"
+    r"\b(Use|Give|Write|Check|Put|Choose|Set|Add|Remove|Correct|Save|Export|Say|Install|Look|Copy|Run"
     r"|Measure|Leave out|leave out|give|use|put the|say in|[Aa]t least|takes|needs?|There are"
     r"|[Nn]earest|is one of|not one of|knows|there is no|has to|have to|make it again"
     r"|is the better one)\b"

@@ -24,7 +24,7 @@ from PIL import Image
 from helpers import export
 from helpers.anomalies import DensityDetector
 from helpers.course.parameters import Parameter, read_notebook, read_parameters, tags
-from helpers.inputs import read_image
+from helpers.inputs import image_file, read_image
 from helpers.segmentation import CustomerSegmenter
 
 # What a computation leaves behind where there was nothing to compute.
@@ -219,7 +219,9 @@ def faults_of_record(record, chapter, given):
         if recorded != values[name]
     ]
     for name, entry in record["inputs"].items():
-        wanted = Path(values[name]).name
+        # A picture of the course is given by its name alone.
+        path = image_file(values[name]) if name == "image" else Path(values[name])
+        wanted = path.name
         if wanted not in entry.values():
             found.append(f"the record has the input {name} = {entry}, and {wanted} was given")
     missing = set(values) - {"output_dir"} - set(record["parameters"]) - set(record["inputs"])

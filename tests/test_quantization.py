@@ -367,6 +367,13 @@ def test_dithering_has_nothing_to_do_where_nothing_is_lost():
     assert_array_equal(quantized(image, 100, dither=True)[0], image)
 
 
+def test_dithering_tells_neighbouring_colors_apart():
+    "Pillow alone takes one of them for the other, and spreads the error"
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[:, np.newaxis], (1, 40))
+    image = np.stack([ramp, ramp, ramp], axis=2)
+    assert_array_equal(quantized(image, 256, dither=True)[0], image)
+
+
 def test_dithering_refuses_transparency(logo):
     quantizer = PaletteQuantizer(8, dither=True).fit(logo)
     with pytest.raises(ValueError, match="transparent pixels cannot be dithered"):

@@ -352,6 +352,13 @@ def test_inertia_is_the_mean_squared_distance_of_standardised_logarithms():
     assert holdout_inertia(customers, with_a_third) == pytest.approx((3 / 2) / 3)
 
 
+@pytest.mark.parametrize("n_customers", [3, 10, 50, 97])
+def test_a_constant_feature_counts_in_its_own_unit_however_sums_are_rounded(n_customers):
+    customers = rfm_of(*[(recency, 1, 7.3) for recency in range(n_customers)])
+    centers = customers.assign(frequency=1 + 1e-13, monetary=7.3 - 1e-13)
+    assert holdout_inertia(centers, customers) == pytest.approx(0, abs=1e-12)
+
+
 def test_inertia_is_what_k_means_says_of_the_same_customers(shop):
     rfm = rfm_table(lines_of(shop).df())
     points = StandardScaler().fit_transform(logarithms(rfm))
