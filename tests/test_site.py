@@ -14,7 +14,7 @@ from course_project import ROOT, make_project
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from playwright.sync_api import sync_playwright
 
-from helpers.course.absent import without_glue, without_links
+from helpers.course.absent import without_glue, without_links, without_sections
 from helpers.course.book import toc_chapters
 from helpers.course.cli import main
 from helpers.course.edition import Edition
@@ -255,10 +255,53 @@ GLUE = "{glue:text}`../notebooks/drift.ipynb::share:.1%`"
         ("```{glue} share\n:doc: ../notebooks/drift.ipynb\n```\nb", "b"),
         ("a {glue}`../notebooks/drift.ipynb::x`", ""),
         ("a {glue:text}`drift.ipynb::x`", ""),
+        ("# t\n\n## a\n\nGLUE\n\n## b\n\nc", "# t\n\n## b\n\nc"),
+        ("# t\n\n## a\n\n### b\n\nGLUE\n\n## c", "# t\n\n## c"),
+        ("# t\n\n## a\n\n### b\n\nGLUE\n\n### c\n\nd", "# t\n\n## a\n\n### c\n\nd"),
+        ("## a\n\n## b\n\nGLUE\n\nc", "## a\n\n## b\n\n\nc"),
     ],
 )
 def test_a_value_of_an_absent_chapter_takes_the_block_around_it_along(text, expected):
     assert without_glue(text.replace("GLUE", GLUE), {"drift"}, EXTENSIONS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# A\n\n## [D](../notebooks/drift.ipynb)\n\nd\n\n### e\n\nf\n\n## B", "# A\n\n## B"),
+        ("## a\n\n### [D](drift.ipynb#x) and more\n\nd\n\n### e", "## a\n\n### e"),
+        ("## [D](drift.ipynb)\n\nd", ""),
+        ("## [G](guide.md)\n\ng\n\n## h", "## h"),
+        ("## [D](snowdrift.ipynb)\n\nd", "## [D](snowdrift.ipynb)\n\nd"),
+        ("## a\n\n[D](drift.ipynb)", "## a\n\n[D](drift.ipynb)"),
+        ("```\n## [D](drift.ipynb)\n```\nd", "```\n## [D](drift.ipynb)\n```\nd"),
+    ],
+)
+def test_a_section_whose_heading_links_to_what_is_absent_goes_as_a_whole(text, expected):
+    assert without_sections(text, {"drift.ipynb", "guide.md"}, EXTENSIONS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a [guide](guide.md#x) b", "a guide b"),
+        ("a [guide](../book/guide.md) b", "a guide b"),
+        ("{doc}`guide <guide>`", "guide"),
+        ("[guide](misguide.md)", "[guide](misguide.md)"),
+        ("[guide](guide.ipynb)", "[guide](guide.ipynb)"),
+    ],
+)
+def test_links_to_a_page_that_is_left_out_become_text(text, expected):
+    assert without_links(text, pages={"guide"}) == expected
+
+
+def test_a_card_loses_the_picture_that_was_not_exported():
+    top = ":img-top: ../notebooks/exports/{}/cost.png\n:class-img-top: tall\n:img-alt: Cost\n"
+    card = ":::{{grid-item-card}} A\n:link: a\n{}\nText\n:::"
+    text = card.format(top.format("drift"))
+    assert without_links(text, folders={"exports/drift"}) == card.format("")
+    other = card.format(top.format("other"))
+    assert without_links(other, folders={"exports/drift"}) == other
 
 
 @pytest.mark.parametrize(

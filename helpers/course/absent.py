@@ -3,11 +3,12 @@ Pages without what an edition leaves out, or what a chapter that was not run did
 
 A link to it becomes plain text. A value that an absent chapter would have computed takes the block
 around it along: the smallest list item, table row or entry of a definition list, else the
-paragraph; and a directive of which nothing is left.
+paragraph; and a directive or a section of which nothing is left. A section whose heading links to
+an absent chapter or page goes as a whole.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -24,6 +25,7 @@ def without_links(
     chapters: Collection[str] = (),
     labels: Collection[str] = (),
     folders: Collection[str] = (),
+    pages: Collection[str] = (),
 ) -> str:
     """
     Markdown in which links to what is not on the site have become plain text.
@@ -35,7 +37,10 @@ def without_links(
     chapters, labels : collection of str
         Notebooks, by name, and targets that are not on the site.
     folders : collection of str
-        Those of exports that are not there, relative to the notebooks.
+        Those of exports that are not there, relative to the notebooks. A card loses its picture,
+        and not only the link to it.
+    pages : collection of str
+        Pages that are not on the site, by name.
 
     Examples
     --------
@@ -46,6 +51,9 @@ def without_links(
     >>> without_links("Take [the table](exports/drift/psi.csv).", folders={"exports/drift"})
     'Take the table.'
     """
+    for page in map(re.escape, pages):
+        text = re.sub(rf"\[([^\]]*)\]\((?:[^)\s]*/)?{page}\.md(#[^)\s]*)?\)", r"\1", text)
+        text = _without_roles(text, rf"(?:[^<`]*/)?{page}")
     for label in map(re.escape, labels):
         text = re.sub(rf"\[([^\]]*)\]\([^)\s]*#{label}\)", r"\1", text)
         text = _without_roles(text, label)
@@ -55,6 +63,10 @@ def without_links(
     for folder in map(re.escape, folders):
         # Relative, whether from a notebook or from another page.
         export = rf"(?!\w+:)(?:[^)<>`\s]*/)?{folder}/[^)<>`\s]*"
+        card = (
+            rf"^:img-(?:top|bottom|background): *{export} *\n(?::(?:class-img-\w+|img-alt):.*\n)*"
+        )
+        text = re.sub(card, "", text, flags=re.MULTILINE)
         text = re.sub(rf"!?\[([^\]]*)\]\(<?{export}>?\)", r"\1", text)
         text = re.sub(rf"\{{download\}}`([^`<]*?) *<{export}>`", r"\1", text)
         text = re.sub(rf"\{{download\}}`({export})`", r"\1", text)
@@ -65,6 +77,57 @@ def _without_roles(text: str, target: str) -> str:
     """Markdown without the roles that link to a target, which is a pattern."""
     text = re.sub(rf"\{{(?:ref|doc|numref)\}}`([^`<]*?) *<{target}>`", r"\1", text)
     return re.sub(rf"\{{(?:ref|doc|numref)\}}`{target}`", "(not in this edition)", text)
+
+
+def without_sections(text: str, files: Collection[str], extensions: Iterable[str]) -> str:
+    r"""
+    Markdown without the sections that are about an absent file, as their heading links to it.
+
+    Parameters
+    ----------
+    text : str
+        MyST Markdown.
+    files : collection of str
+        Names of chapters and pages that are not on the site, with their suffix.
+    extensions : iterable of str
+        Of MyST, as the page is read with them.
+
+    Examples
+    --------
+    >>> page = "# A\n\n## [Drift](../notebooks/drift.ipynb)\n\nOf drift.\n\n## B"
+    >>> without_sections(page, {"drift.ipynb"}, [])
+    '# A\n\n## B'
+    """
+    if not files:
+        return text
+    absent = re.compile(rf"(?:.*/)?(?:{'|'.join(map(re.escape, files))})(?:#.*)?")
+    gone = set[int]()
+    for section, words in _sections(text, _parser(extensions)):
+        if any(absent.fullmatch(str(word.attrGet("href") or "")) for word in words):
+            gone.update(section)
+    return _without_lines(text, gone)
+
+
+def _sections(text: str, parser: MarkdownIt) -> Iterator[tuple[range, list[Token]]]:
+    """Yield the lines of each section, those below its subheadings included, and its heading."""
+    tokens = parser.parse(text)
+    headings = [
+        (token.tag, (token.map or [0])[0], tokens[number + 1].children or [])
+        for number, token in enumerate(tokens)
+        if token.type == "heading_open" and token.level == 0
+    ]
+    for number, (tag, first, words) in enumerate(headings):
+        later = (line for other, line, _ in headings[number + 1 :] if other <= tag)
+        yield range(first, next(later, text.count("\n") + 1)), words
+
+
+def _without_lines(text: str, gone: Collection[int]) -> str:
+    lines = enumerate(text.split("\n"))
+    return "\n".join(line for number, line in lines if number not in gone)
+
+
+def _parser(extensions: Iterable[str]) -> MarkdownIt:
+    return create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
 
 
 def without_glue(text: str, chapters: Collection[str], extensions: Iterable[str]) -> str:
@@ -88,12 +151,16 @@ def without_glue(text: str, chapters: Collection[str], extensions: Iterable[str]
     """
     if not chapters:
         return text
-    parser = create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
     names = "|".join(map(re.escape, chapters))
     absent = re.compile(rf"(?:.*/)?(?:{names})(?:\.ipynb)?(?:::.*)?", flags=re.DOTALL)
+    parser, lines = _parser(extensions), text.split("\n")
     gone = _glued(text, parser, absent)
-    lines = text.split("\n")
-    return "\n".join(line for number, line in enumerate(lines) if number not in gone)
+    # From the innermost sections outwards, for a section may hold nothing but such ones.
+    for section, _ in reversed(list(_sections(text, parser))):
+        body = {number for number in section[1:] if lines[number].strip()}
+        if body and body <= gone:
+            gone.update(section)
+    return _without_lines(text, gone)
 
 
 def _glued(text: str, parser: MarkdownIt, absent: re.Pattern[str]) -> set[int]:

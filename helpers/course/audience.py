@@ -1,5 +1,5 @@
 """
-What each audience sees of the exercises: solutions and checks for all but students.
+What each audience sees: solutions, checks and the page for those who teach for all but students.
 
 The checks reach a student in a notebook to download, which has the chapter and its stubs.
 """
@@ -29,6 +29,11 @@ VERBS = ("show", "hide")
 def left_out(audience: Audience) -> set[str]:
     """Tags of the cells that an audience must not get, neither to see nor in what they export."""
     return {"solution", "check"} if audience == "student" else set()
+
+
+def pages_left_out(audience: Audience) -> set[str]:
+    """Pages of the book, by name, that an audience must not get."""
+    return {"instructor_guide"} if audience == "student" else set()
 
 
 def for_audience(notebook: nbformat.NotebookNode, audience: Audience) -> nbformat.NotebookNode:

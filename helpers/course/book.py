@@ -11,8 +11,14 @@ import yaml
 from myst_parser.config.main import MdParserConfig
 from sphinx_external_toc.parsing import MalformedError, parse_toc_data
 
-from helpers.course.absent import without_glue, without_links
-from helpers.course.audience import exercise_notebook, for_audience, solution_labels
+from helpers.course.absent import without_glue, without_links, without_sections
+from helpers.course.audience import (
+    exercise_notebook,
+    for_audience,
+    pages_left_out,
+    solution_labels,
+)
+from helpers.course.chapter_map import chapter_map
 from helpers.course.edition import Audience, Edition, read_settings
 from helpers.course.execute import write_notebook
 from helpers.course.launch import button_options
@@ -25,6 +31,9 @@ from helpers.text import InputError
 Toc = dict[str, Any]
 
 ABOUT, REFERENCE = "book/about_this_edition", "book/reference"
+
+# Included by pages, and no page itself.
+CHAPTER_MAP = "book/chapter_map.md"
 
 
 def read_config(project: Path) -> dict[str, Any]:
@@ -102,6 +111,17 @@ def _with_chapters(node: Any, chapters: list[str]) -> Any:
     return rebuilt(node)
 
 
+def _without_pages(node: Any, pages: Collection[str]) -> Any:
+    """Table of contents without some pages, and without the parts that held nothing else."""
+    if isinstance(node, dict):
+        return {key: _without_pages(value, pages) for key, value in node.items()}
+    if not isinstance(node, list):
+        return node
+    files = {f"book/{page}" for page in pages}
+    kept = [_without_pages(item, pages) for item in node if item.get("file") not in files]
+    return [item for item in kept if item.get("chapters") != []]
+
+
 def write_book(
     project: Path,
     source: Path,
@@ -122,11 +142,17 @@ def write_book(
     extensions = config["parse"].get("myst_enable_extensions", [])
     folders = {default_exports(project, chapter) for chapter in not_run} - {""}
 
-    def present(text: str, labels: Collection[str] = ()) -> str:
-        text = without_glue(text, absent, extensions)
-        return without_links(text, chapters=absent, labels=labels, folders=folders)
+    hidden = pages_left_out(audience)
+    gone = {f"{chapter}.ipynb" for chapter in absent} | {f"{name}.md" for name in hidden}
 
-    toc = _with_chapters(toc, chapters)
+    def present(text: str, labels: Collection[str] = ()) -> str:
+        text = without_sections(text, gone, extensions)
+        text = without_glue(text, absent, extensions)
+        return without_links(text, chapters=absent, labels=labels, folders=folders, pages=hidden)
+
+    toc = _without_pages(_with_chapters(toc, chapters), hidden)
+    for name in hidden:
+        (source / "book" / f"{name}.md").unlink(missing_ok=True)
     # Parts have chapters of their own, so the last part takes the pages that are made here.
     last = toc["parts"][-1] if "parts" in toc else toc
     last.setdefault("chapters", []).extend({"file": page} for page in (REFERENCE, ABOUT))
@@ -137,6 +163,7 @@ def write_book(
         if edition.title and page == source / f"{toc['root']}.md":
             text = _with_title(text, edition.title)
         write_text(page, text)
+    write_text(source / CHAPTER_MAP, chapter_map(project, chapters))
     # The command builds books, so it cannot be known yet when this module is read.
     from helpers.course.cli import main
 
