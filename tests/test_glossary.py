@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from docutils.nodes import make_id
+from myst_parser.mdit_to_docutils.base import default_slugify
 from prose import ROOT, blocks, chapters, markdown
 
 GLOSSARY = ROOT / "book" / "glossary.md"
@@ -21,7 +21,7 @@ class Entry:
 
     @property
     def anchor(self):
-        return make_id(self.term.replace("'", ""))
+        return default_slugify(self.term)
 
     @property
     def definition(self):
