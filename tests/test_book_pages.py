@@ -138,7 +138,7 @@ def chapter_part(guide, chapter):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_guide_lists_every_objective_of_a_chapter_in_its_words(guide, chapter):
-    text = notebook(chapter).cells[0].source
+    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", notebook(chapter).cells[0].source)
     objectives = re.findall(r"^[*-] (.+?)[.;]?$", text, flags=re.MULTILINE)
     assert len(objectives) >= 4
     table = [row for row in rows(chapter_part(guide, chapter)) if len(row) == 4][2:]
