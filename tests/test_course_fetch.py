@@ -188,7 +188,7 @@ def test_without_a_name_the_data_sets_are_listed(project):
     ("words", "message"),
     [
         (["online_retial"], "There is no data set 'online_retial' (nearest: 'online_retail')."),
-        (["--from", "a.zip"], "--from takes a name as well: online_retail and kdd_cup_99."),
+        (["--from", "a.zip"], "--from takes a name as well: online_retail"),
         (["online_retail", "--from", "a.zip"], "no such file"),
         (["online_retail", "--from", "data"], "this is a folder"),
         (["online_retail", "--from", "ftp://a.org/b.zip"], "an address with http or https, not"),

@@ -85,6 +85,15 @@ def test_other_pages_show_numbers_that_the_chapter_computed(miniature):
         assert text in page
 
 
+def test_every_page_names_the_licences(miniature):
+    _, html = miniature
+    for page in html.glob("*/*.html"):
+        if page.parent.name in ("book", "notebooks"):
+            text = page.read_text()
+            assert text.count('<a rel="license" href="https://') == 2
+            assert "CC BY 4.0" in text and "BSD 3-Clause" in text
+
+
 def test_the_about_page_says_what_the_site_was_built_from(miniature):
     "The digest is what sha256sum prints for the three lines a, b and c."
     _, html = miniature
