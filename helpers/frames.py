@@ -20,17 +20,30 @@ _FIGURE_COLORS = 64
 # Two pictures of this width stand side by side on a page, or fill the width of a phone.
 _LONGEST_SIDE = 400
 
+# JupyterLab drops the attribute without its value from what it has not run itself.
+_HIDDEN = ' hidden="hidden"'
+# Its shortcuts would take the arrow keys from a slider, and Enter from what unfolds.
+_OWN_KEYS = ' data-lm-suppress-shortcuts="true"'
+
 _STYLE = """
 .frames [hidden] { display: none !important; }
-.frames-pictures { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+.frames figcaption, .frames figcaption :is(p, li, summary) { color: inherit; text-align: start; }
+.frames summary { cursor: pointer; display: list-item; }
+.frames-pictures { align-items: start; display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .frames-pictures img { height: auto; max-width: 100%; }
+.frames-pictures .frames-beside, .frames-beside ~ img {
+  flex: 1 1 14rem;
+  max-width: 400px;
+  min-width: 0;
+}
 .frames-control { align-items: center; display: flex; flex-wrap: wrap; gap: 0 0.75rem; }
 .frames-control label { flex-basis: 100%; }
 .frames-control input {
   accent-color: var(--pst-color-link, var(--jp-brand-color1, #0a58ca));
-  flex: 1;
+  color: inherit;
+  flex: 1 1 4rem;
   min-height: 2.75rem;
-  min-width: 8rem;
+  min-width: 0;
 }
 .frames-control input:focus-visible { outline: 3px solid currentcolor; outline-offset: 2px; }
 """
@@ -158,23 +171,23 @@ class Slider:
             for title, sentence in zip(self._titles, self._sentences, strict=True)
         ]
         slider = f"frames-{self._name}"
-        # An amount in dollars is no mathematics, and no arrow key is a shortcut of JupyterLab's.
+        # The classes: an amount in dollars is no mathematics.
         return "\n".join(
             [
                 f"<style>{_STYLE}</style>",
                 '<figure class="frames mathjax_ignore tex2jax_ignore">',
                 f'<div class="frames-pictures">{"".join(pictures)}</div>',
-                '<div class="frames-control" data-lm-suppress-shortcuts="true" hidden>',
+                f'<div class="frames-control"{_HIDDEN}>',
                 f'<label for="{slider}">{escape(self._label)}</label>',
                 f"<span>{escape(self._labels[0])}</span>",
-                f'<input id="{slider}" type="range" min="0" max="{len(said) - 1}" step="1" '
-                f'value="{self._chosen}" autocomplete="off" '
+                f'<input id="{slider}"{_OWN_KEYS} type="range" min="0" max="{len(said) - 1}" '
+                f'step="1" value="{self._chosen}" autocomplete="off" '
                 f'aria-valuetext="{escape(self._titles[self._chosen])}">',
                 f"<span>{escape(self._labels[-1])}</span>",
                 "</div>",
                 "<figcaption>",
                 f'<p class="frames-said" aria-live="polite">{said[self._chosen]}</p>',
-                f"<details><summary>All {len(said)} in words</summary>",
+                f"<details><summary{_OWN_KEYS}>All {len(said)} in words</summary>",
                 "<ul>",
                 *(f"<li>{text}</li>" for text in said),
                 "</ul>",
@@ -214,5 +227,5 @@ def _img(alt, size, data, kind, *, hidden=False):
     source = base64.b64encode(data).decode()
     return (
         f'<img class="{kind}" alt="{escape(alt)}" width="{width}" height="{height}"'
-        f'{" hidden" if hidden else ""} loading="lazy" src="data:image/webp;base64,{source}">'
+        f'{_HIDDEN if hidden else ""} loading="lazy" src="data:image/webp;base64,{source}">'
     )

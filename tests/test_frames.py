@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from nbval.plugin import get_sanitize_patterns
 from numpy.testing import assert_array_equal
 from PIL import Image
 
@@ -109,6 +111,18 @@ def test_the_control_has_a_label_and_waits_for_the_script():
     assert label["for"] == control["id"] == "frames-parts"
     assert label["text"] == "Number of parts"
     assert [div for div in tree["div"] if div["class"] == "frames-control" and "hidden" in div]
+
+
+def test_what_jupyterlab_makes_of_it():
+    """
+    The keys are the slider's, and a notebook that it has not run shows the chosen frame alone.
+
+    Then it drops ``hidden`` without a value, and its shortcuts stop at the element with the focus.
+    """
+    tree = html(slider())
+    assert {one.get("hidden") for one in tree.elements} == {None, "hidden"}
+    for one in tree["input"] + tree["summary"]:
+        assert one["data-lm-suppress-shortcuts"] == "true"
 
 
 def test_what_is_in_no_control_needs_no_script():
@@ -211,6 +225,19 @@ def test_another_process_says_the_same():
         for seed in ("1", "2")
     ]
     assert json.loads(outputs[0]) == json.loads(outputs[1]) == bundle(slider())
+
+
+def test_nbval_compares_what_a_slider_says_and_not_its_pictures(pytestconfig):
+    file = pytestconfig.rootpath / pytestconfig.option.nbval_sanitize_with
+
+    def compared(value, sentence):
+        frames = [Frame("K = 2", flat(value), sentence)]
+        text = bundle(Slider("x", frames, chosen="K = 2", alt="", label=""))["text/html"]
+        for regex, replacement in get_sanitize_patterns(file.read_text()):
+            text = re.sub(regex, replacement, text)
+        return text
+
+    assert compared(1, "One.") == compared(2, "One.") != compared(1, "Two.")
 
 
 def test_a_page_links_to_its_pictures(tmp_path):
