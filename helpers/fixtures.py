@@ -4,6 +4,7 @@ Run ``python -m helpers.fixtures`` to write the files of ``data/`` again; the by
 every time. A picture with the right pixels stays as it is, for compressors differ.
 """
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -556,6 +557,27 @@ def write_fixtures(directory="data"):
     return [*written, _write_png(flat_graphic(), directory / "flat_graphic.png")]
 
 
+def write_digests(paths):
+    """
+    Write beside data files which they are, as the program sha256sum does.
+
+    A copy elsewhere can be compared with it, and a site hands out what is in it.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of one folder.
+
+    Returns
+    -------
+    Path
+        ``SHA256SUMS`` in their folder.
+    """
+    paths = sorted(paths)
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths]
+    return write_text(paths[0].with_name("SHA256SUMS"), "".join(lines))
+
+
 def _write_png(pixels, path):
     """Write pixels losslessly, unless the file has them already; return the path."""
     if path.exists():
@@ -568,4 +590,4 @@ def _write_png(pixels, path):
 
 
 if __name__ == "__main__":
-    write_fixtures()
+    write_digests(write_fixtures())

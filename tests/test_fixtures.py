@@ -1,3 +1,4 @@
+import hashlib
 import ipaddress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from helpers.fixtures import (
     flat_graphic,
     network_traffic,
     order_history,
+    write_digests,
     write_fixtures,
 )
 from helpers.inputs import read_flows
@@ -56,6 +58,22 @@ def test_the_committed_files_are_made_by_this_code_byte_for_byte(tmp_path):
         else:
             assert path.read_bytes() == (DATA / path.name).read_bytes()
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_the_digests_are_those_of_the_committed_files(tmp_path):
+    "In the format of sha256sum: a digest, two spaces, a name"
+    lines = (DATA / "SHA256SUMS").read_text().splitlines()
+    written = [hashlib.sha256((DATA / line[66:]).read_bytes()).hexdigest() for line in lines]
+    assert [f"{digest}  {line[66:]}" for digest, line in zip(written, lines, strict=True)] == lines
+    tables = [path.name for path in DATA.iterdir() if path.suffix in (".csv", ".png")]
+    assert [line[66:] for line in lines] == sorted(tables)
+    (tmp_path / "b.csv").write_text("abc")
+    (tmp_path / "a.csv").write_text("")
+    # As FIPS 180-2 has them.
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    path = write_digests([tmp_path / "b.csv", tmp_path / "a.csv"])
+    assert path.read_text() == f"{empty}  a.csv\n{abc}  b.csv\n"
 
 
 def test_a_picture_with_the_right_pixels_stays_and_any_other_goes(tmp_path):

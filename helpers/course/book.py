@@ -19,6 +19,7 @@ from helpers.course.audience import (
     solution_labels,
 )
 from helpers.course.chapter_map import chapter_map
+from helpers.course.downloads import downloads_page
 from helpers.course.edition import Audience, Edition, read_settings
 from helpers.course.execute import write_notebook
 from helpers.course.launch import button_options
@@ -31,6 +32,7 @@ from helpers.text import InputError
 Toc = dict[str, Any]
 
 ABOUT, REFERENCE = "book/about_this_edition", "book/reference"
+DOWNLOADS = "book/downloads"
 
 # Included by pages, and no page itself.
 CHAPTER_MAP = "book/chapter_map.md"
@@ -86,6 +88,20 @@ def _entries(node: Any) -> Iterator[dict[str, Any]]:
             yield from _entries(node.get(key))
 
 
+def printed_pages(source: Path) -> list[str]:
+    """Pages of the book as it was written, in its order; what leads to files is not for paper."""
+    toc = read_settings(source / "_toc.yml")
+    files = [toc["root"], *(entry["file"] for entry in _entries(toc))]
+    pages = [re.sub(r"\.(md|ipynb)$", "", file) for file in files]
+    return [page for page in pages if page != DOWNLOADS]
+
+
+def title_and_author(edition: Edition, config: dict[str, Any]) -> tuple[str, str]:
+    """Return the title and the author of an edition; those of the book unless it has others."""
+    title = edition.title or str(config.get("title") or edition.name)
+    return title, edition.author or str(config.get("author") or "")
+
+
 def _is_notebook(entry: Any) -> bool:
     return isinstance(entry, dict) and str(entry.get("file", "")).startswith("notebooks/")
 
@@ -131,6 +147,7 @@ def write_book(
     chapters: list[str],
     audience: Audience,
     not_run: Collection[str],
+    pdf: str | None = None,
 ) -> None:
     """Write the settings, the table of contents and the pages as the audience sees them."""
     write_text(
@@ -155,7 +172,7 @@ def write_book(
         (source / "book" / f"{name}.md").unlink(missing_ok=True)
     # Parts have chapters of their own, so the last part takes the pages that are made here.
     last = toc["parts"][-1] if "parts" in toc else toc
-    last.setdefault("chapters", []).extend({"file": page} for page in (REFERENCE, ABOUT))
+    last.setdefault("chapters", []).extend({"file": page} for page in (REFERENCE, DOWNLOADS, ABOUT))
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
 
     for page in sorted((source / "book").rglob("*.md")):
@@ -179,6 +196,9 @@ def write_book(
         if exercises is not None:
             write_notebook(exercises, path.with_stem(f"{chapter}{EXERCISES}"))
         write_notebook(notebook, path)
+    # After the notebooks, for it says how large they are.
+    downloads = downloads_page(project, source, edition, chapters, not_run, pdf)
+    write_text(source / f"{DOWNLOADS}.md", downloads)
 
 
 def _settings(edition: Edition, config: dict[str, Any], audience: Audience) -> dict[str, Any]:

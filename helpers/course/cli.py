@@ -297,10 +297,13 @@ def check(edition: str) -> None:
     "--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Chapters at a time."
 )
 @click.option("--fresh", is_flag=True, help="Run and render everything, also what is unchanged.")
+@click.option(
+    "--pdf", is_flag=True, help="Print the whole book as one PDF, too; takes Chromium or Chrome."
+)
 @_quiet
 @_reporting
 def build(
-    edition: str | None, audience: Audience | None, jobs: int, fresh: bool, quiet: bool
+    edition: str | None, audience: Audience | None, jobs: int, fresh: bool, pdf: bool, quiet: bool
 ) -> None:
     """
     Build the site of an edition: run its chapters, render the book, put it in place.
@@ -319,10 +322,19 @@ def build(
     for remark in chosen.remarks(reader):
         say(remark)
     html = build_site(
-        project, chosen, audience=audience, jobs=jobs, fresh=fresh, progress=progress, say=say
+        project,
+        chosen,
+        audience=audience,
+        jobs=jobs,
+        fresh=fresh,
+        pdf=pdf,
+        progress=progress,
+        say=say,
     )
     pages = sum(1 for _ in html.rglob("*.html"))
     say(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
+    for file in html.glob("*.pdf"):
+        say(f"The book as one PDF: {_short(file)}")
 
 
 @main.command(epilog="Example: course refresh customer_segmentation")

@@ -17,12 +17,23 @@ from typing import Any
 
 from helpers.course.about import record_page
 from helpers.course.audience import left_out
-from helpers.course.book import ABOUT, read_config, read_toc, toc_chapters, write_book
+from helpers.course.book import (
+    ABOUT,
+    DOWNLOADS,
+    printed_pages,
+    read_config,
+    read_toc,
+    title_and_author,
+    toc_chapters,
+    write_book,
+)
+from helpers.course.downloads import with_size
 from helpers.course.edition import Audience, Edition, chapter_values
 from helpers.course.execute import Progress, write_notebook
 from helpers.course.needs import as_committed, chapters_not_run
 from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
+from helpers.course.printing import find_browser, pdf_name, print_book
 from helpers.course.record import EditionRecord, edition_record, read_record
 from helpers.course.rendering import render
 from helpers.course.reuse import installed_versions, tree_digest
@@ -43,6 +54,7 @@ def build_site(
     audience: Audience | None = None,
     jobs: int = 2,
     fresh: bool = False,
+    pdf: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
@@ -61,6 +73,8 @@ def build_site(
         Chapters that run at the same time.
     fresh : bool
         Run all chapters and render all pages, also what has not changed.
+    pdf : bool
+        Print all pages into one file beside them, too.
     progress, say : callable
         Told of each cell, and of each step.
 
@@ -75,10 +89,14 @@ def build_site(
     ChapterError, SiteError
         If a chapter or the rendering fails; the previous site is left as it was.
     InputError
-        If the settings of the book or a chapter's own files are not as they should be.
+        If the settings of the book or a chapter's own files are not as they should be, or if there
+        is no browser to print with.
     """
     audience = audience or edition.audience
     toc, config = read_toc(project), read_config(project)
+    title, author = title_and_author(edition, config)
+    browser = find_browser() if pdf else None
+    printed = pdf_name(title, edition.name) if pdf else None
     chapters = list(edition.chapters) or toc_chapters(toc)
     _check_exports(project, chapters)
     not_run = chapters_not_run(project, edition, chapters)
@@ -117,7 +135,7 @@ def build_site(
         for chapter, why in not_run.items():
             notebook = as_committed(project, chapter, why, audience)
             write_notebook(notebook, notebooks / f"{chapter}.ipynb")
-        write_book(project, source, edition, toc, config, chapters, audience, not_run)
+        write_book(project, source, edition, toc, config, chapters, audience, not_run, printed)
         digest = _site_digest(source, edition, {name: run.digest for name, run in runs.items()})
         previous = _read_build(html)
         if (
@@ -134,6 +152,15 @@ def build_site(
             write_text(source / f"{ABOUT}.md", record_page(record, previous.get("edition")))
             say("Rendering the pages.")
             new = render(source, staging / "out")
+            if browser and printed:
+                say("Printing the pages as one PDF.")
+                about = (author, f"Edition {edition.name} of {record['built']}")
+                pages = printed_pages(source)
+                file = print_book(
+                    new, pages, title=title, about=about, name=printed, browser=browser
+                )
+                page = new / f"{DOWNLOADS}.html"
+                write_text(page, with_size(page.read_text(encoding="utf-8"), file))
             build = {"source": digest, "pages": tree_digest(new), "edition": record}
             write_text(new / BUILD, json.dumps(build))
             _put_in_place(new, html, staging)
