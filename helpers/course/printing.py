@@ -7,6 +7,7 @@ all chapters are one heap, and a link into the second chapter's data ends in the
 """
 
 import html
+import logging
 import re
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ from pypdf.generic import Destination, Fit
 from helpers.course.rendering import SiteError
 from helpers.files import replacing
 from helpers.text import InputError, listed
+
+# A browser counts the objects of a PDF in another way, and each is there: nothing to tell a user.
+logging.getLogger("pypdf").setLevel(logging.ERROR)
 
 BROWSERS = (
     "chromium",
