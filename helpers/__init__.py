@@ -4,7 +4,8 @@ Ground
     ``inputs`` reads and checks data (``tables`` is how), ``fixtures`` makes the course's own data
     from seeds, ``order_lines`` leaves in an engine what memory does not hold, ``weighted`` turns
     rows into distinct rows and their counts, ``playbook`` reads what to do, ``text`` and ``files``
-    write for people and to disk, ``engine`` opens databases.
+    write for people and to disk, ``engine`` opens databases, ``figure_data`` reads the numbers that
+    a figure draws.
 Shared
     ``selection`` weighs the evidence on the number of clusters, ``stability`` asks whether
     clusters come back, ``density`` is DBSCAN in little memory, ``figures`` and

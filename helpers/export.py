@@ -57,11 +57,30 @@ def write_csv(table, path):
     -------
     Path
     """
+    return write_text(path, csv_text(table))
+
+
+def csv_text(table, digits=None):
+    """
+    Return a table as CSV, safe to open in a spreadsheet.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for ``write_csv``.
+    digits : int, optional
+        Significant digits of floats; as many as it takes to read the same number by default.
+
+    Returns
+    -------
+    str
+    """
     safe = table.copy()
     for column in safe.select_dtypes(exclude="number"):
         safe[column] = _without_formulas(safe[column].astype("str"))
     safe.columns = _without_formulas(safe.columns.astype("str").to_series())
-    return write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+    float_format = None if digits is None else f"%.{digits}g"
+    return safe.to_csv(index=False, lineterminator="\n", float_format=float_format)
 
 
 def _without_formulas(text):

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+
+from helpers.figure_data import figure_data
 
 # What a figure needs to look as it was drawn, and half the bytes of all the colours it has.
 _FIGURE_COLORS = 64
@@ -113,6 +116,12 @@ class Slider:
         A picture that stays where it is. Its label is its alternative text; the sentence is not
         used.
 
+    Attributes
+    ----------
+    data : DataFrame
+        What the figures draw, as ``figure_data`` reads it, with the label of each "frame" in front.
+        Pictures have no rows.
+
     Raises
     ------
     ValueError
@@ -130,7 +139,10 @@ class Slider:
         self._name, self._label = name, label
         self._beside = [] if beside is None else [(beside.label, _pixels(beside.picture))]
         self._labels, self._titles, self._sentences, self._images = [], [], [], []
+        tables = []
         for frame in frames:
+            if isinstance(frame.picture, Figure):
+                tables.append(_data_of(frame))
             pixels = _pixels(frame.picture)
             if frame.label == chosen:
                 self._picture = pixels
@@ -142,6 +154,7 @@ class Slider:
             problem = f"{self._labels.count(chosen)} frames are called {chosen!r}"
             raise ValueError(f"{problem}; give one of them that label.")
         self._chosen = self._labels.index(chosen)
+        self.data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"frame": []})
 
     def __repr__(self):
         return f"{self._titles[self._chosen]}: {self._sentences[self._chosen]}"
@@ -197,6 +210,13 @@ class Slider:
                 f"<script>{_SCRIPT}</script>",
             ]
         )
+
+
+def _data_of(frame):
+    """Return what the figure of a frame draws, with the label in front."""
+    table = figure_data(frame.picture)
+    table.insert(0, "frame", frame.label)
+    return table
 
 
 def _pixels(picture):

@@ -1,4 +1,5 @@
 import contextlib
+import re
 import shutil
 import threading
 from functools import partial
@@ -8,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
+import nbformat
 import pytest
 from click.testing import CliRunner
 from course_project import ROOT, make_project
@@ -369,6 +371,36 @@ def test_every_link_leads_somewhere(site):
             if not there or (target in parsed and unquote(anchor) not in parsed[target].anchors):
                 broken.append(f"{name}: {link}")
     assert broken == []
+
+
+@of_the_book
+def test_every_figure_has_its_data_below_or_is_a_picture(site):
+    ran = 0
+    for name in chapter_pages(site):
+        page = (site / name).read_text()
+        lines = re.findall(r'<p class="figure-data">(.*?)</p>', page)
+        if "Not run for this edition" in page:
+            assert "The data of its figures as CSV come with a run only." in page
+            assert lines == []
+            continue
+        notebook = nbformat.read(ROOT / Path(name).with_suffix(".ipynb"), as_version=4)
+        figures = [
+            cell.source
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        ]
+        assert len(lines) == len(figures) > 0
+        for line, source in zip(lines, figures, strict=True):
+            link = re.search(r'href="([^"]+)"', line)
+            if link:
+                text = (site / urljoin(name, link[1])).read_text()
+                assert text.count("\n") > 2
+                assert line.count("Data of this figure (CSV)") == 2
+            else:
+                assert "plot_images" in source or "on_white(picture)" in source, source
+        ran += 1
+    assert ran >= 5
 
 
 @of_the_book

@@ -211,6 +211,7 @@ def run_chapter(
     base: Path,
     folder: Path,
     without: Collection[str] = (),
+    with_data: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """
@@ -230,6 +231,8 @@ def run_chapter(
         A workspace.
     without : collection of str
         Cells with one of these tags are left out.
+    with_data : bool
+        Give the outputs that are figures their data as CSV, too.
     progress : callable, optional
         Told the chapter, the cell about to run, how many there are, and the heading above.
 
@@ -277,6 +280,7 @@ def run_chapter(
                 progress_bar=False,
                 kernel_manager_class=OwnKernel,
                 config=Config(OwnKernel=_connection(sockets)),
+                extra_arguments=["--ext=helpers.course.kernel"] if with_data else [],
                 resources={"metadata": {"path": str(folder / "notebooks")}},
                 on_cell_start=on_cell_start,
             )

@@ -83,7 +83,8 @@ def as_committed(
     folders = {default_exports(project, chapter)} - {""}
     without = left_out(audience)
     notebook.cells = [cell for cell in notebook.cells if not without & set(tags(cell))]
-    note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{unrun_sentence(why)}\n```"
+    text = f"{unrun_sentence(why)} The data of its figures as CSV come with a run only."
+    note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{text}\n```"
     for cell in notebook.cells:
         title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
         if cell.cell_type == "markdown" and title:

@@ -76,6 +76,7 @@ def run_chapters(
                 base=base,
                 folder=folder,
                 without=without,
+                with_data=True,
                 progress=progress,
             )
             return keep_run(project, done, digest)

@@ -37,7 +37,8 @@ KEPT = 4
 # Of what may be the name of a file; systems refuse to look for longer ones.
 LONGEST_NAME = 250
 
-_RUNNING = "helpers.course.execute"  # It puts the finishing touches to every notebook.
+# They put the finishing touches to every notebook.
+_RUNNING = {"helpers.course.execute", "helpers.course.kernel", "helpers.figure_data"}
 
 
 def run_digest(
@@ -77,7 +78,7 @@ def run_digest(
         if parameter.is_path(value):
             folder = base if parameter.name in values else project / "notebooks"
             files[parameter.name] = tree_digest(input_path(value, folder))
-    modules = {_RUNNING, *imported_helpers(notebook)}
+    modules = _RUNNING | imported_helpers(notebook)
     parts = {
         "chapter": chapter,
         "notebook": notebook.metadata,

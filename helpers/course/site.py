@@ -30,6 +30,7 @@ from helpers.course.book import (
 from helpers.course.downloads import with_size
 from helpers.course.edition import Audience, Edition, chapter_values
 from helpers.course.execute import Progress, write_notebook
+from helpers.course.figure_files import put_figure_files, take_figure_files
 from helpers.course.needs import as_committed, chapters_not_run
 from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
@@ -129,8 +130,10 @@ def build_site(
             progress=progress,
             say=say,
         )
+        figure_files = []
         for chapter, run in runs.items():
             shutil.copytree(run.folder, notebooks, dirs_exist_ok=True)
+            figure_files += take_figure_files(run.notebook, chapter)
             write_notebook(run.notebook, notebooks / f"{chapter}.ipynb")
         for chapter, why in not_run.items():
             notebook = as_committed(project, chapter, why, audience)
@@ -161,6 +164,8 @@ def build_site(
                 )
                 page = new / f"{DOWNLOADS}.html"
                 write_text(page, with_size(page.read_text(encoding="utf-8"), file))
+            # Paper has no use for links to files, so it was printed without.
+            put_figure_files(new, figure_files)
             build = {"source": digest, "pages": tree_digest(new), "edition": record}
             write_text(new / BUILD, json.dumps(build))
             _put_in_place(new, html, staging)
