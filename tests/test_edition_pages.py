@@ -29,7 +29,8 @@ def words(page, selector):
 
 
 def outside(path):
-    return [a["href"] for a in read(path).select("a[href^=http]")]
+    "Addresses elsewhere that a page links to, but for the licences at its foot."
+    return [a["href"] for a in read(path).select("a[href^=http]:not([rel=license])")]
 
 
 def sources(page):
