@@ -238,7 +238,7 @@ def test_what_cannot_be_used_is_refused(tmp_path):
         ({"false_alarms": 0}, ["false_alarms is 0", "a share above 0"]),
         ({"random_state": -1}, ["random_state is -1. Use a whole number"]),
         ({"reference_day": "31.12.2023"}, ["reference_day '31.12.2023' is not a day"]),
-        ({"reference_day": "2023-10-31"}, ["begin on 2023-08-03", "a part would be missing"]),
+        ({"reference_day": "2023-10-31"}, ["orders begin on 2023-10-03", "are not all there"]),
         ({"reference_day": "2024-12-31"}, ["do not fit in"]),
         ({"orders": begin}, ["begin.csv", "two whole months after it do not fit in"]),
         ({"orders": few}, ["few.csv: in some 90 days only", "customers bought something"]),

@@ -500,7 +500,7 @@ def test_every_image_says_what_it_shows(site, address, visit):
         page, _ = visit(address + name, 1280)
         for image in page.locator("main img").all():
             alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
-            if len(alt.split()) < 3 or alt in source or Path(source).stem in alt:
+            if len(alt.split()) < 3 or alt in source or Path(source).name in alt:
                 problems.append(f"{name}: {alt!r}")
         page.close()
     assert problems == []
