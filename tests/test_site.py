@@ -1,10 +1,5 @@
-import contextlib
 import re
-import shutil
-import threading
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
@@ -14,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from course_project import ROOT, make_project
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from playwright.sync_api import sync_playwright
+from site_pages import chapter_pages, of_the_book, pages
 
 from helpers.course.absent import without_glue, without_links, without_sections
 from helpers.course.book import toc_chapters
@@ -23,18 +18,6 @@ from helpers.course.edition import Edition
 from helpers.course.site import build_site
 
 EXTENSIONS = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-# Each process of the tests would build the book of its own: all chapters, for minutes.
-of_the_book = pytest.mark.xdist_group("book")
 
 
 def build(project, monkeypatch, *words):
@@ -47,20 +30,6 @@ def miniature(tmp_path_factory):
     """Miniature project and its site, for readers."""
     project = make_project(tmp_path_factory.mktemp("site") / "project")
     return project, build_site(project, Edition(name="default", base=project))
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Return the folder of the real book's site, built from a copy of its sources."""
-    project = tmp_path_factory.mktemp("book")
-    for name in ("book", "data", "editions", "notebooks"):
-        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("exports"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, project)
-    with contextlib.chdir(project):
-        result = CliRunner().invoke(main, ["build"])
-    assert result.exit_code == 0, result.output
-    return project / "_build" / "default" / "html"
 
 
 def texts(folder):
@@ -347,16 +316,6 @@ class _Page(HTMLParser):
         self.links |= {attrs[name] for name in ("href", "src") if attrs.get(name)}
 
 
-def pages(html):
-    """Names of the pages; the theme leaves scraps of its own among the static files."""
-    found = (path.relative_to(html) for path in html.rglob("*.html"))
-    return sorted(path.as_posix() for path in found if path.parts[0] != "_static")
-
-
-def chapter_pages(html):
-    return [name for name in pages(html) if name.startswith("notebooks/")]
-
-
 @of_the_book
 def test_every_link_leads_somewhere(site):
     parsed = {name: _Page((site / name).read_text()) for name in pages(site)}
@@ -413,70 +372,6 @@ def test_nothing_is_left_of_the_machine_that_built_it(site):
         if trace in text
     ]
     assert found == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=site))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def visit(browser):
-    """Open a page at a width; the page, and what its console and its requests complained of."""
-    contexts = []
-
-    def visit(url, width):
-        context = browser.new_context(viewport={"width": width, "height": 800})
-        contexts.append(context)
-        page, complaints = context.new_page(), []
-
-        def hear(line):
-            # The page that only redirects has no icon of its own, and a browser asks for one.
-            if line.type in ("error", "warning") and "favicon.ico" not in line.location["url"]:
-                complaints.append(f"{line.text} {line.location['url']}")
-
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", hear)
-        own = url.split("/book/")[0].split("/notebooks/")[0]
-        own = own.rsplit("/", 1)[0] if own.endswith(".html") else own
-
-        def check(request):
-            if not request.url.startswith((own, "data:", "blob:")):
-                complaints.append(f"asked for {request.url}")
-
-        page.on("request", check)
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
-        page.goto(url, wait_until="load")
-        if url.endswith("/index.html"):
-            page.wait_for_url("**/book/welcome.html")
-        page.evaluate("async () => { await window.MathJax?.startup?.promise }")
-        return page, complaints
-
-    yield visit
-    for context in contexts:
-        context.close()
 
 
 @of_the_book
