@@ -25,7 +25,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
+from traitlets import Integer, default
 from traitlets.config import Config
 
 from helpers.course.parameters import (
@@ -160,6 +160,8 @@ def _without_exports(project: Path, notebooks: Path, own: str | None) -> None:
 class OwnKernel(AsyncKernelManager):
     """The running interpreter, whatever kernels and profiles the user has; no network port."""
 
+    n_threads = Integer(0, help="of each numerical library; 0 leaves it to them").tag(config=True)
+
     @default("kernel_spec_manager")
     def _no_installed_kernels(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[])
@@ -168,6 +170,8 @@ class OwnKernel(AsyncKernelManager):
         """Start in an environment that the user's settings do not change."""
         profile = str(Path(kwargs["cwd"]).parent / ".ipython")
         env = {**os.environ, **KERNEL_ENVIRONMENT, "IPYTHONDIR": profile}
+        if self.n_threads:
+            env |= {f"{library}_NUM_THREADS": str(self.n_threads) for library in ("OMP", "OPENBLAS")}
         # What goes wrong in a cell is told by the cell; the kernel's own log goes to our stderr.
         arguments = [*kwargs.pop("extra_arguments", []), "--log-level=CRITICAL"]
         return super().start_kernel(env=env, extra_arguments=arguments, **kwargs)
@@ -212,6 +216,7 @@ def run_chapter(
     folder: Path,
     without: Collection[str] = (),
     with_data: bool = False,
+    n_threads: int = 0,
     progress: Progress | None = None,
 ) -> Run:
     """
@@ -233,6 +238,9 @@ def run_chapter(
         Cells with one of these tags are left out.
     with_data : bool
         Give the outputs that are figures their data as CSV, too.
+    n_threads : int
+        Of each numerical library, where other chapters run at the same time: with more threads than
+        cores, each waits busily for the others. 0 leaves it to the libraries.
     progress : callable, optional
         Told the chapter, the cell about to run, how many there are, and the heading above.
 
@@ -279,7 +287,7 @@ def run_chapter(
                 kernel_name="python3",
                 progress_bar=False,
                 kernel_manager_class=OwnKernel,
-                config=Config(OwnKernel=_connection(sockets)),
+                config=Config(OwnKernel={**_connection(sockets), "n_threads": n_threads}),
                 extra_arguments=["--ext=helpers.course.kernel"] if with_data else [],
                 resources={"metadata": {"path": str(folder / "notebooks")}},
                 on_cell_start=on_cell_start,

@@ -1,6 +1,7 @@
 """Running the chapters of a build: several at a time, and the unchanged ones not at all."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -62,6 +63,8 @@ def run_chapters(
         If chapters failed; the message is of all of them. The others are kept for the next build.
     """
 
+    n_threads = 0 if min(jobs, len(values)) <= 1 else max(1, (os.cpu_count() or 1) // jobs)
+
     def run(chapter: str) -> Run:
         given = values[chapter]
         digest = run_digest(project, chapter, given, base=base, without=without)
@@ -77,6 +80,7 @@ def run_chapters(
                 folder=folder,
                 without=without,
                 with_data=True,
+                n_threads=n_threads,
                 progress=progress,
             )
             return keep_run(project, done, digest)
