@@ -61,7 +61,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --py
 
 # requirements-spark.lock has what PySpark adds, and nothing that requirements.lock has already.
 lock: $(READY) ## choose the newest versions that fit pyproject.toml
-	@$(COMPILE) --extra lab --extra test --extra lint --upgrade --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra lab --extra lite --extra test --extra lint --upgrade --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --all-extras --constraint requirements.lock pyproject.toml \
 		| grep --invert-match --line-regexp --fixed-strings --file requirements.lock > requirements-spark.lock
 
