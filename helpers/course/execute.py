@@ -171,7 +171,7 @@ class OwnKernel(AsyncKernelManager):
         profile = str(Path(kwargs["cwd"]).parent / ".ipython")
         env = {**os.environ, **KERNEL_ENVIRONMENT, "IPYTHONDIR": profile}
         if self.n_threads:
-            env |= {f"{library}_NUM_THREADS": str(self.n_threads) for library in ("OMP", "OPENBLAS")}
+            env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(self.n_threads))
         # What goes wrong in a cell is told by the cell; the kernel's own log goes to our stderr.
         arguments = [*kwargs.pop("extra_arguments", []), "--log-level=CRITICAL"]
         return super().start_kernel(env=env, extra_arguments=arguments, **kwargs)
