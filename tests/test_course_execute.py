@@ -170,6 +170,18 @@ def test_a_kernel_that_dies_is_a_failing_chapter_and_what_ran_is_kept(tmp_path):
     assert "**3 orders**" in outputs(nbformat.read(error.value.notebook, as_version=4))
 
 
+@pytest.mark.parametrize(("n_threads", "expected"), [(3, "3 3"), (0, "7 7")])
+def test_numerical_libraries_get_as_many_threads_as_they_are_given(
+    tmp_path, monkeypatch, n_threads, expected
+):
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    for name in names:
+        monkeypatch.setenv(name, "7")
+    cell = new_code_cell(f"import os\n\nprint(*[os.environ[name] for name in {names}])")
+    notebook, _ = run(make_project(tmp_path / "p", cell), n_threads=n_threads)
+    assert notebook.cells[-1].outputs[0].text == f"{expected}\n"
+
+
 def test_no_installed_kernel_or_profile_gets_in_between(tmp_path, monkeypatch):
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)

@@ -323,3 +323,25 @@ def test_the_chapters_that_take_longest_begin_first(project, monkeypatch):
     runs = run_chapters(project, values, base=project, staging=project, jobs=1)
     assert begun == ["long", "needy", "short"]
     assert list(runs) == ["short", "needy", "long"]
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "jobs", "expected"), [(6, 1, 0), (6, 2, 3), (6, 9, 3), (1, 2, 1)]
+)
+def test_chapters_that_run_side_by_side_share_the_cores(
+    project, monkeypatch, n_cores, jobs, expected
+):
+    "There are two chapters; one at a time takes what it wants, and none goes without."
+    given = []
+
+    def quick(project, chapter, values, *, folder, n_threads, **options):
+        given.append(n_threads)
+        return reuse.Run(chapter, new_notebook(), folder / "notebooks", 1.0)
+
+    monkeypatch.setattr("helpers.course.parallel.run_chapter", quick)
+    monkeypatch.setattr("os.cpu_count", lambda: n_cores)
+    for name in ("one", "two"):
+        nbformat.write(new_notebook(), project / "notebooks" / f"{name}.ipynb")
+    values = {"one": {}, "two": {}}
+    run_chapters(project, values, base=project, staging=project, jobs=jobs)
+    assert given == [expected, expected]

@@ -371,7 +371,9 @@ def _cleaner(project: Path, folder: Path, texts: Mapping[str, str]) -> Callable[
 
 def _without_chance(text: str) -> str:
     """Text without process numbers, addresses, and the names that pandas gives to styled tables."""
-    text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
+    # A slider's pictures are words of a million letters. A pattern that may begin at any of them
+    # takes half a minute for a chapter.
+    text = re.sub(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
     text = re.sub(r"\bat 0x[0-9a-f]{6,}", "at 0x0", text)
     names = dict.fromkeys(re.findall(r"\bT_[0-9a-f]{5}(?=\b|_)", text))
     for number, name in enumerate(names, start=1):

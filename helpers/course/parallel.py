@@ -62,7 +62,8 @@ def run_chapters(
     ChapterError, InputError
         If chapters failed; the message is of all of them. The others are kept for the next build.
     """
-    n_threads = 0 if min(jobs, len(values)) <= 1 else max(1, (os.cpu_count() or 1) // jobs)
+    at_once = min(jobs, len(values))
+    n_threads = max(1, (os.cpu_count() or 1) // at_once) if at_once > 1 else 0
 
     def run(chapter: str) -> Run:
         given = values[chapter]
