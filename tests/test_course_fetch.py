@@ -21,7 +21,7 @@ import sklearn.datasets._kddcup99 as kddcup99
 from click.testing import CliRunner
 from course_project import ROOT, make_project
 
-from helpers.course import cli, fetch
+from helpers.course import cli, data_sets, fetch
 from helpers.course.cli import main
 from helpers.inputs import read_flows
 from helpers.order_lines import parquet_files
@@ -137,9 +137,9 @@ def project(tmp_path, monkeypatch, server):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     small = dataclasses.replace(
-        fetch.ONLINE_RETAIL, url=f"{server.url}/online+retail.zip", published=FIGURES
+        data_sets.ONLINE_RETAIL, url=f"{server.url}/online+retail.zip", published=FIGURES
     )
-    monkeypatch.setitem(fetch.DATA_SETS, "online_retail", small)
+    monkeypatch.setitem(data_sets.DATA_SETS, "online_retail", small)
     return folder
 
 
@@ -249,7 +249,7 @@ def test_every_way_and_form_gives_the_same_bytes(project, server, tmp_path, name
 
 def test_times_of_a_sheet_are_rounded_to_the_second(project, tmp_path):
     "Excel keeps 08:26 as a fraction of a day, which comes back a little early."
-    early = fetch._cell_text(pd.Timestamp("2010-12-01 08:25:59.999997").to_pydatetime())
+    early = data_sets._cell_text(pd.Timestamp("2010-12-01 08:25:59.999997").to_pydatetime())
     assert early == "2010-12-01 08:26:00"
 
 
@@ -377,9 +377,9 @@ def test_interrupting_leaves_nothing(project, server, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    for step in ("_check_sizes", "read_table"):
+    for module, step in ((data_sets, "_check_sizes"), (fetch, "read_table")):
         with monkeypatch.context() as patch:
-            patch.setattr(fetch, step, interrupt)
+            patch.setattr(module, step, interrupt)
             result = course("online_retail")
         assert (result.exit_code, written(project)) == (130, [])
         assert result.stderr == "Interrupted.\n"
@@ -470,7 +470,7 @@ INNER_BOMB = archive(**{"a.xlsx": archive(**{"[Content_Types].xml": bytes(2_000_
 def test_what_is_not_the_data_set_exits_2_and_writes_nothing(
     project, server, monkeypatch, data, message
 ):
-    monkeypatch.setattr(fetch, "LARGEST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(data_sets, "LARGEST_UNPACKED", 1_000_000)
     server.answers["/copy"] = data
     result = course("online_retail", "--from", f"{server.url}/copy")
     advice = "Give another copy with --from FILE_OR_URL: the zip archive of UCI, the workbook in it"
@@ -531,7 +531,7 @@ def test_the_bar_tells_how_much_of_it_is_there(project, server, tmp_path):
     server.answers["/copy"] = ZIP
     with contextlib.redirect_stderr(Terminal()) as screen:
         fetch.fetch_data_set(
-            fetch.DATA_SETS["online_retail"],
+            data_sets.DATA_SETS["online_retail"],
             tmp_path,
             source=f"{server.url}/copy",
             say=lambda text: None,
@@ -544,7 +544,7 @@ def test_the_bar_tells_how_much_of_it_is_there(project, server, tmp_path):
 
 
 def connection(label, size):
-    names = fetch.KDD_COLUMNS.split()[:-1]
+    names = data_sets.KDD_COLUMNS.split()[:-1]
     values = {"protocol_type": "tcp", "service": "http", "flag": "SF", "src_bytes": size}
     values["same_srv_rate"] = "0.25"
     return ",".join([*(str(values.get(name, 0)) for name in names), f"{label}."])
@@ -560,17 +560,17 @@ def kdd(project, monkeypatch, tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     own = kddcup99.ARCHIVE_10_PERCENT._replace(checksum=digest, url="http://nobody.invalid")
     monkeypatch.setattr(kddcup99, "ARCHIVE_10_PERCENT", own)
-    monkeypatch.setattr(fetch, "KDD_SHA256", digest)
+    monkeypatch.setattr(data_sets, "KDD_SHA256", digest)
     figures = {"connections": "3,577", "normal": "200", "attacks": "3,377"}
-    small = dataclasses.replace(fetch.KDD_CUP_99, published=figures)
-    monkeypatch.setitem(fetch.DATA_SETS, "kdd_cup_99", small)
+    small = dataclasses.replace(data_sets.KDD_CUP_99, published=figures)
+    monkeypatch.setitem(data_sets.DATA_SETS, "kdd_cup_99", small)
     return path
 
 
 def test_the_archive_is_the_one_that_scikit_learn_asks_for():
     known = kddcup99.ARCHIVE_10_PERCENT
-    assert (known.url, known.checksum) == (fetch.KDD_URL, fetch.KDD_SHA256)
-    assert fetch.KDD_PLACE.endswith(f"/{known.filename}")
+    assert (known.url, known.checksum) == (data_sets.KDD_URL, data_sets.KDD_SHA256)
+    assert data_sets.KDD_PLACE.endswith(f"/{known.filename}")
 
 
 def test_kdd_is_the_subset_with_few_attacks_for_the_chapter_to_read(project, server, kdd):
@@ -586,7 +586,7 @@ def test_kdd_is_the_subset_with_few_attacks_for_the_chapter_to_read(project, ser
     assert flows.loc[~normal, "bytes_sent"].duplicated().any()  # drawn with replacement
     first = pd.read_csv(path).loc[0]
     assert (first["protocol_type"], first["same_srv_rate"]) == ("tcp", 0.25)
-    assert list(first.index) == fetch.KDD_COLUMNS.split()
+    assert list(first.index) == data_sets.KDD_COLUMNS.split()
 
 
 def test_kdd_is_drawn_the_same_every_time_and_may_be_given_as_it_was_made(project, kdd, tmp_path):
@@ -628,7 +628,7 @@ def test_another_archive_than_that_of_kdd_is_refused(project, kdd):
 def test_the_real_data_have_the_published_figures(project, monkeypatch):
     if not ONLINE_RETAIL.exists():
         pytest.skip("the Online Retail data are not here")
-    monkeypatch.setitem(fetch.DATA_SETS, "online_retail", fetch.ONLINE_RETAIL)
+    monkeypatch.setitem(data_sets.DATA_SETS, "online_retail", data_sets.ONLINE_RETAIL)
     result = course("online_retail", "--from", ONLINE_RETAIL)
     assert result.exit_code == 0, result.output
     assert "lines 541,909" in result.output

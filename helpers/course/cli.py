@@ -13,10 +13,11 @@ from typing import Any, get_args
 import click
 
 from helpers.course.check import check_edition
+from helpers.course.data_sets import DATA_SETS
 from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
-from helpers.course.fetch import DATA_SETS, DownloadError, fetch_data_set
+from helpers.course.fetch import DownloadError, fetch_data_set
 from helpers.course.markdown import shortened, visible
 from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
