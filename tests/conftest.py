@@ -168,7 +168,6 @@ def visit(browser):
         page.goto(url, wait_until="load")
         if url.endswith("/index.html"):
             page.wait_for_url("**/book/welcome.html")
-        page.evaluate("async () => { await window.MathJax?.startup?.promise }")
         return page, complaints
 
     yield visit

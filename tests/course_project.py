@@ -136,9 +136,7 @@ def make_project(folder, *extra):
     for name in ("book", "data", "editions", "notebooks"):
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", folder)
-    # Links spare each test a copy of MathJax.
-    for name in ("_extra", "_static"):
-        (folder / "book" / name).symlink_to(ROOT / "book" / name)
+    (folder / "book" / "_static").symlink_to(ROOT / "book" / "_static")
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: book/welcome\nchapters:\n"
         "  - file: notebooks/mini\n  - file: book/references\n"

@@ -38,7 +38,7 @@ BROWSERS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 
-# It opens one page, made just now and without scripts but MathJax, and asks no host for anything.
+# It opens one page, made just now and without scripts but one of ours, and asks no host for anything.
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # as root, and in containers, there is none
@@ -51,7 +51,7 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--no-pdf-header-footer",
-    # Time in which nothing happens is skipped, so this waits for MathJax and for no clock.
+    # Time in which nothing happens is skipped, so this waits for pictures and for no clock.
     "--virtual-time-budget=600000",
 )
 LONGEST = 15 * 60  # seconds of printing, before something must have gone wrong
@@ -262,17 +262,10 @@ def one_page(site: Path, pages: Sequence[str], *, title: str, about: Sequence[st
 
 
 def _head(soup: BeautifulSoup, page: str) -> Iterator[str]:
-    """Yield the style sheets of a page, and its MathJax."""
+    """Yield the style sheets of a page."""
     for sheet in soup.select('link[rel="stylesheet"]'):
         sheet["href"] = _from_root(page, str(sheet["href"]))
         yield str(sheet)
-    for script in soup.select("script"):
-        source = str(script.get("src", ""))
-        if "window.MathJax" in script.text:
-            yield str(script)
-        elif "/mathjax/" in source:
-            script["src"] = _from_root(page, source)
-            yield str(script)
 
 
 def _from_root(page: str, link: str) -> str:
