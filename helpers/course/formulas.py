@@ -6,8 +6,8 @@ An extension of Sphinx: ``_config.yml`` names it, and chooses what it calls ``ma
 
 import re
 from typing import Any
-from xml.etree import ElementTree
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from latex2mathml.commands import MATRICES
 from latex2mathml.converter import convert
@@ -52,8 +52,8 @@ def mathml(formula: str, display: str = "inline") -> str:
 
     Examples
     --------
-    >>> mathml("x^2")
-    '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>'
+    >>> mathml("x^2").partition("<mrow>")[2]
+    '<msup><mi>x</mi><mn>2</mn></msup></mrow></math>'
     >>> mathml(r"\logg x")
     Traceback (most recent call last):
     ...
@@ -74,11 +74,22 @@ def mathml(formula: str, display: str = "inline") -> str:
     left = re.search(r"\\[A-Za-z]*|[{}]|&(?!#)", markup)
     if left:
         raise ValueError(f"{left[0]} is no command that is known here")
-    for element in ElementTree.fromstring(markup).iter():
-        tag = element.tag.rpartition("}")[2]
-        if len(element) < _PARTS.get(tag, 0):
+    for element in BeautifulSoup(markup, "html.parser").find_all(list(_PARTS)):
+        if len(element.contents) < _PARTS[element.name]:
             raise ValueError("a part is missing, such as what a fraction is divided by")
-    return markup
+    return _with_room(markup)
+
+
+def _with_room(markup: str) -> str:
+    """MathML in which log and its like keep the distance that LaTeX keeps around them."""
+
+    def spaced(name: re.Match[str]) -> str:
+        before = "0" if name["first"] else "0.167em"
+        after = "0.167em" if name["bracket"] is None else "0"
+        return f'{name["first"] or ""}<mo lspace="{before}" rspace="{after}">{name["word"]}</mo>'
+
+    bracket = '(?P<bracket>(?=<mo stretchy="false">&#x00028;))?'
+    return re.sub(f"(?P<first><mrow>)?<mi>(?P<word>[a-z]{{2,}})</mi>{bracket}", spaced, markup)
 
 
 def _mathml(node: nodes.Node, display: str) -> str:

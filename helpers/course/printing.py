@@ -38,7 +38,7 @@ BROWSERS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 
-# It opens one page, made just now and without scripts but one of ours, and asks no host for anything.
+# It opens one page, made just now, with one short script, and asks no host for anything.
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # as root, and in containers, there is none

@@ -1,13 +1,13 @@
 """Rendering: Jupyter Book makes pages of the notebooks, in a process of its own."""
 
-import hashlib
 import os
 import re
 import subprocess
 import sys
 import threading
-from binascii import a2b_base64
 from pathlib import Path
+
+from helpers.course.pages import finish_pages
 
 
 class SiteError(Exception):
@@ -57,28 +57,8 @@ def render(source: Path, out: Path) -> Path:
         lines = text.splitlines()
         faults = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         raise SiteError("\n".join(dict.fromkeys(faults)) or "\n".join(lines[-30:]))
-    for page in html.glob("notebooks/*.html"):
-        _put_pictures_into_files(page, html / "_images")
+    finish_pages(html)
     return html
-
-
-def _put_pictures_into_files(page: Path, folder: Path) -> None:
-    """
-    Take from a page the pictures that its HTML outputs hold, and link to files instead.
-
-    A browser then fetches those of a slider when somebody moves it, and no first visit waits.
-    """
-
-    def linked(found: re.Match[str]) -> str:
-        data = a2b_base64(found["data"])
-        file = folder / f"{hashlib.sha256(data).hexdigest()}.{found['kind']}"
-        folder.mkdir(exist_ok=True)
-        file.write_bytes(data)
-        return f'src="../{folder.name}/{file.name}"'
-
-    text = page.read_text(encoding="utf-8")
-    picture = r'src="data:image/(?P<kind>png|webp);base64,(?P<data>[A-Za-z0-9+/=]+)"'
-    page.write_text(re.sub(picture, linked, text), encoding="utf-8")
 
 
 def _end_with_parent() -> None:
