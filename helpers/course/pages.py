@@ -39,7 +39,7 @@ def finish_pages(site: Path) -> None:
         for picture in soup.select('article img[src$=".png"]'):
             _make_lighter(picture, path)
         _let_keys_scroll(soup)
-        _name_what_the_theme_left(soup)
+        _say_what_parts_are(soup)
     for path, soup in soups.items():
         write_text(path, str(soup))
     for file in site.glob(f"{ICONS}*"):
@@ -108,10 +108,12 @@ def _let_keys_scroll(soup: BeautifulSoup) -> None:
         code["tabindex"] = "0"
 
 
-def _name_what_the_theme_left(soup: BeautifulSoup) -> None:
-    """Say what parts are that say nothing themselves."""
+def _say_what_parts_are(soup: BeautifulSoup) -> None:
+    """Say what parts are, of which the theme says nothing or what no longer holds."""
     for menu in soup.select("#pst-primary-sidebar"):
         menu["role"], menu["aria-label"] = "region", "Menu"
+    for source in soup.select('[role="doc-biblioentry"]'):
+        source["role"] = "listitem"
     # The corner between the names of the rows and of the columns is the head of nothing.
     for corner in soup.select("article th"):
         if not corner.get_text(strip=True):
