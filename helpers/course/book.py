@@ -19,12 +19,14 @@ from helpers.course.audience import (
     solution_labels,
 )
 from helpers.course.chapter_map import chapter_map
+from helpers.course.cover import ALT, BANNER, write_pictures
 from helpers.course.downloads import downloads_page
 from helpers.course.edition import Audience, Edition, read_settings
 from helpers.course.execute import write_notebook
 from helpers.course.launch import button_options
 from helpers.course.markdown import as_text
 from helpers.course.parameters import EXERCISES, chapter_path, default_exports, read_notebook
+from helpers.course.previews import preview_settings
 from helpers.course.reference import reference_page
 from helpers.files import write_text
 from helpers.text import InputError
@@ -175,10 +177,11 @@ def write_book(
     last.setdefault("chapters", []).extend({"file": page} for page in (REFERENCE, DOWNLOADS, ABOUT))
     write_text(source / "_toc.yml", yaml.safe_dump(toc, sort_keys=False, allow_unicode=True))
 
+    write_pictures(source / "book", title_and_author(edition, config)[0])
     for page in sorted((source / "book").rglob("*.md")):
         text = present(page.read_text(encoding="utf-8"))
-        if edition.title and page == source / f"{toc['root']}.md":
-            text = _with_title(text, edition.title)
+        if page == source / f"{toc['root']}.md":
+            text = _with_cover(_with_title(text, edition.title) if edition.title else text)
         write_text(page, text)
     write_text(source / CHAPTER_MAP, chapter_map(project, chapters))
     # The command builds books, so it cannot be known yet when this module is read.
@@ -205,20 +208,27 @@ def _settings(edition: Edition, config: dict[str, Any], audience: Audience) -> d
     """Settings for Jupyter Book, with what the edition says in place of them."""
     config = copy.deepcopy(config)
     config["execute"]["execute_notebooks"] = "off"
-    theme: dict[str, Any] = {}
+    title, _ = title_and_author(edition, config)
     # The theme puts both into its pages as HTML. The title is text where a browser shows it as its
     # window's, so only the copy in the menu can be made HTML.
-    if edition.title:
-        config["title"] = edition.title
-        theme["logo"] = {"text": html.escape(edition.title)}
+    config["title"] = title
+    theme: dict[str, Any] = {"logo": {"text": html.escape(title)}}
     if edition.author:
         config["author"] = html.escape(edition.author)
     if edition.has_buttons(audience):
         theme |= button_options(edition.repository, edition.branch, edition.jupyterhub)
-    if theme:
-        # These options replace all that Jupyter Book would make of its own settings.
-        _section(config, "sphinx", "config", "html_theme_options").update(theme)
+    # These options replace all that Jupyter Book would make of its own settings.
+    _section(config, "sphinx", "config", "html_theme_options").update(theme)
+    _section(config, "sphinx", "config").update(preview_settings(title, edition.address))
     return config
+
+
+def _with_cover(page: str) -> str:
+    """Markdown page with the picture of the cover below its first heading."""
+    picture = f"```{{image}} /book/{BANNER}\n:alt: {ALT}\n:class: cover\n```"
+    return re.sub(
+        r"^# .*$", lambda found: f"{found[0]}\n\n{picture}", page, count=1, flags=re.MULTILINE
+    )
 
 
 def _with_title(page: str, title: str) -> str:

@@ -19,7 +19,12 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from helpers.course.launch import branch_name, jupyterhub_address, repository_address
+from helpers.course.launch import (
+    branch_name,
+    jupyterhub_address,
+    repository_address,
+    site_address,
+)
 from helpers.course.parameters import (
     chapter_path,
     read_notebook,
@@ -58,6 +63,11 @@ class Edition(BaseModel):
     )
     audience: Audience = Field(
         default="reader", description="solutions are left out, shown open, or folded"
+    )
+    address: Annotated[str, AfterValidator(site_address)] = Field(
+        default="",
+        description="https address where the site will stand, for previews of links to its pages; "
+        "empty: none",
     )
     repository: Annotated[str, AfterValidator(repository_address)] = Field(
         default="",

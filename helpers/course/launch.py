@@ -1,8 +1,9 @@
 """
-Buttons that open a chapter elsewhere: in Binder, in Colab, on a JupyterHub.
+Addresses of an edition: that of its site, and those behind the buttons that open a chapter.
 
-The theme makes their addresses from that of a repository. What it would make a broken one from is
-refused here. A button is a link: no page asks another host for anything.
+The theme makes the addresses of buttons for Binder, Colab and a JupyterHub from that of a
+repository. What it would make a broken one from is refused here. A button is a link: no page asks
+another host for anything.
 """
 
 import re
@@ -11,6 +12,9 @@ from typing import Any
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
 GITHUB, GITLAB = "https://github.com/", "https://gitlab.com/"
 LONGEST = 200  # characters of an address
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+FOLDER = rf"https://{_LABEL}(\.{_LABEL})*(:\d{{1,5}})?(/(?!\.+(/|$))[\w.~-]+)*"
 
 
 def repository_address(text: str) -> str:
@@ -55,11 +59,27 @@ def jupyterhub_address(text: str) -> str:
     'https://hub.example.org'
     """
     address = text.rstrip("/")
-    label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-    if text and not _matches(rf"https://{label}(\.{label})*(:\d{{1,5}})?(/[\w.~-]+)*", address):
+    if text and not _matches(FOLDER, address):
         raise ValueError("an address such as https://hub.example.org, with a port or folder if any")
     if "/hub" in address.removeprefix("https://"):
         raise ValueError("the address up to before /hub, which the button adds itself")
+    return address
+
+
+def site_address(text: str) -> str:
+    """
+    Address of the folder in which the pages of a site will lie, or nothing.
+
+    Examples
+    --------
+    >>> site_address("https://example.org/course/index.html")
+    'https://example.org/course'
+    """
+    address = text.removesuffix("/index.html").rstrip("/")
+    if text and not _matches(FOLDER, address):
+        raise ValueError(
+            "the address of the folder with the site, such as https://example.org/course"
+        )
     return address
 
 

@@ -233,6 +233,8 @@ def one_page(site: Path, pages: Sequence[str], *, title: str, about: Sequence[st
         for link in article.select('a[href^="#"]'):
             if str(link["href"])[1:] not in anchors:
                 link.unwrap()
+    # It takes a page of its own on paper, with the title below it.
+    cover = [picture.extract() for page in pages for picture in articles[page].select("img.cover")]
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en" data-theme="light" data-mode="light">',
@@ -245,6 +247,7 @@ def one_page(site: Path, pages: Sequence[str], *, title: str, about: Sequence[st
         "</head>",
         "<body>",
         '<header class="print-title">',
+        *map(str, cover),
         f'<p class="print-name">{html.escape(title)}</p>',
         *(f"<p>{html.escape(line)}</p>" for line in about),
         "</header>",

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from helpers.course.pages import finish_pages
+from helpers.course.previews import introduce
 
 
 class SiteError(Exception):
@@ -57,6 +58,7 @@ def render(source: Path, out: Path) -> Path:
         lines = text.splitlines()
         faults = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         raise SiteError("\n".join(dict.fromkeys(faults)) or "\n".join(lines[-30:]))
+    introduce(html / "index.html")
     finish_pages(html)
     return html
 
