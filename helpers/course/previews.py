@@ -110,10 +110,12 @@ def description(document: nodes.document) -> str:
         Empty if the page has no such sentence.
     """
     for paragraph in document.findall(nodes.paragraph):
-        within = isinstance(paragraph.parent, nodes.section | nodes.document)
-        # What begins in bold is a label, such as what a reader needs for a chapter.
-        if within and not isinstance(next(iter(paragraph), None), nodes.strong):
-            return _beginning(" ".join(paragraph.astext().split()))
+        text = " ".join(paragraph.astext().split())
+        bold = next(paragraph.findall(nodes.strong), None)
+        # What begins in bold is labelled, such as what a reader needs for a chapter.
+        labelled = bold is not None and text.startswith(bold.astext())
+        if isinstance(paragraph.parent, nodes.section | nodes.document) and not labelled:
+            return _beginning(text)
     return ""
 
 
