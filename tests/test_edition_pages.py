@@ -63,7 +63,7 @@ def test_title_and_author_are_shown_as_they_are_written(project, monkeypatch):
     welcome = read(html / "book" / "welcome.html")
     assert words(welcome, "article h1") == TITLE
     assert words(welcome, ".logo__title") == TITLE
-    assert words(welcome, "title").endswith(f"— {TITLE}")
+    assert words(welcome, "title") == TITLE
     assert words(welcome, ".component-author") == f"By {AUTHOR}"
     assert "Welcome" not in words(welcome, "article h1")
     chapter = read(html / "notebooks" / "mini.html")

@@ -27,8 +27,8 @@ ICON, TOUCH_ICON = "_static/favicon.svg", "_static/apple-touch-icon.png"
 SIZE, BANNER_SIZE, TOUCH_SIZE = (1200, 630), (1200, 400), (180, 180)
 
 ALT = (
-    "Points on a plane in five clusters, each with its own colour and marker, on the areas that are "
-    "nearest to their centres"
+    "Points on a plane in five clusters, each with its own colour and marker, on the areas nearest "
+    "to their centres"
 )
 
 DPI = 100
@@ -112,15 +112,21 @@ def _write_title(figure: Figure, title: str, height: int) -> None:
     middle = height / 2 / SIZE[1]
     text = figure.text(MARGIN / SIZE[0], middle, "", va="center", color=INK, fontproperties=FONT)
     text.set(parse_math=False, linespacing=1.25, fontsize=LARGEST)
-    layouts = {"\n".join(textwrap.wrap(title, letters)) for letters in range(8, len(title) + 8)}
-    sizes = {}
-    for layout in layouts:
-        text.set_text(layout)
+
+    def fitting(layout: str, size: float) -> float:
+        """Size at which a layout fits, by its size at another."""
+        text.set(text=layout, fontsize=size)
         box = text.get_window_extent()
         room = min((SIZE[0] - 2 * MARGIN) / box.width, (height - MARGIN) / box.height)
-        sizes[layout] = LARGEST * min(room, 1)
+        return size * min(room, 1)
+
+    layouts = {"\n".join(textwrap.wrap(title, letters)) for letters in range(8, len(title) + 8)}
+    sizes = {layout: fitting(layout, LARGEST) for layout in layouts}
     best = max(layouts, key=lambda layout: (sizes[layout], -layout.count("\n"), layout))
-    text.set(text=best, fontsize=sizes[best])
+    # Letters are whole pixels wide, so small ones may take more room than their size says.
+    size = sizes[best]
+    while (smaller := fitting(best, size)) < size:
+        size = smaller
 
 
 def _draw_clusters(figure: Figure, bottom: int, height: int) -> None:
@@ -142,8 +148,10 @@ def _draw_clusters(figure: Figure, bottom: int, height: int) -> None:
     for cluster, (color, marker) in enumerate(zip(COLORS, MARKERS[: len(centres)], strict=False)):
         corners = areas.vertices[areas.regions[areas.point_region[cluster]]]
         ax.fill(*corners.T, color=_tint(color), edgecolor="white", linewidth=3)
+        x, y = points[nearest == cluster].T
         ax.scatter(
-            *points[nearest == cluster].T,
+            x,
+            y,
             s=95,
             color=color,
             marker=marker,

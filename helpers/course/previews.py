@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 
 from helpers.course.cover import ALT, COVER, SIZE, TOUCH_ICON
 
-LONGEST = 200  # characters of a description; more is cut off where it is shown
+LONGEST = 240  # characters of a description; more is cut off where it is shown
 
 # What the page that leads to the first one has to say, too: it stands at the site's own address.
 INTRODUCING = 'title, meta[property], meta[name="description"], link[rel~="icon"], '
@@ -156,5 +156,7 @@ def introduce(index: Path) -> None:
         if str(tag.get("href", "")).startswith(up):
             tag["href"] = str(tag["href"]).removeprefix(up)
     head = "\n".join(map(str, tags))
-    page = f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />\n{head}\n{redirect}'
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />\n{head}\n{redirect}'
+    )
     index.write_text(f"{page}</head>\n</html>\n", encoding="utf-8")
