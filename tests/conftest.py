@@ -150,8 +150,7 @@ def visit(browser):
         page, complaints = context.new_page(), []
 
         def hear(line):
-            # The page that only redirects has no icon of its own, and a browser asks for one.
-            if line.type in ("error", "warning") and "favicon.ico" not in line.location["url"]:
+            if line.type in ("error", "warning"):
                 complaints.append(f"{line.text} {line.location['url']}")
 
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))

@@ -20,8 +20,10 @@ from helpers.course.cover import ALT, COVER, SIZE, TOUCH_ICON
 LONGEST = 240  # characters of a description; more is cut off where it is shown
 
 # What the page that leads to the first one has to say, too: it stands at the site's own address.
-INTRODUCING = 'title, meta[property], meta[name="description"], link[rel~="icon"], '
-INTRODUCING += 'link[rel="apple-touch-icon"], link[rel="canonical"]'
+INTRODUCING = (
+    "title, meta[property], meta[name=description], "
+    "link[rel=icon], link[rel=apple-touch-icon], link[rel=canonical]"
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -155,8 +157,14 @@ def introduce(index: Path) -> None:
     for tag in tags:
         if str(tag.get("href", "")).startswith(up):
             tag["href"] = str(tag["href"]).removeprefix(up)
-    head = "\n".join(map(str, tags))
-    page = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />\n{head}\n{redirect}'
-    )
-    index.write_text(f"{page}</head>\n</html>\n", encoding="utf-8")
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8" />',
+        *map(str, tags),
+        redirect.strip(),
+        "</head>",
+        "</html>",
+    ]
+    index.write_text("\n".join(lines) + "\n", encoding="utf-8")
