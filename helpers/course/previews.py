@@ -127,8 +127,8 @@ def _beginning(text: str) -> str:
 
     Examples
     --------
-    >>> _beginning("What is near belongs together. " + "Nothing is as simple as that. " * 9)
-    'What is near belongs together. Nothing is as simple as that. Nothing is as simple as that. ...
+    >>> _beginning("Near points belong together. But" + " then" * 50 + ".")
+    'Near points belong together.'
     """
     first, *others = re.split(r"(?<=[.?!]) ", text)
     for sentence in others:
