@@ -136,7 +136,9 @@ def make_project(folder, *extra):
     for name in ("book", "data", "editions", "notebooks"):
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", folder)
-    (folder / "book" / "_static").symlink_to(ROOT / "book" / "_static")
+    # Links spare each test copies.
+    for name in ("_extra", "_static", "_templates"):
+        (folder / "book" / name).symlink_to(ROOT / "book" / name)
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: book/welcome\nchapters:\n"
         "  - file: notebooks/mini\n  - file: book/references\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from helpers.course.pages import finish_pages
 from helpers.course.previews import introduce
+from helpers.course.search import write_search_index
 
 
 class SiteError(Exception):
@@ -60,6 +61,7 @@ def render(source: Path, out: Path) -> Path:
         raise SiteError("\n".join(dict.fromkeys(faults)) or "\n".join(lines[-30:]))
     introduce(html / "index.html")
     finish_pages(html)
+    write_search_index(html)
     return html
 
 
