@@ -122,8 +122,9 @@ def exercise_notebook(
         f"**Work on the exercises** in {{download}}`{name} <{name}>`: this chapter without its "
         f"solutions, with a check for each exercise that says whether the answer is right. {how}"
     )
-    _insert_below_title(
+    note_below_title(
         notebook,
+        "Exercises",
         "This notebook is the chapter without its solutions, with a check below each exercise. "
         + how,
     )
@@ -159,14 +160,23 @@ def _with_edition(
     return text
 
 
-def _insert_below_title(notebook: nbformat.NotebookNode, text: str) -> None:
-    """Put a note below the first heading of a notebook."""
+def note_below_title(notebook: nbformat.NotebookNode, title: str, text: str) -> None:
+    """
+    Put a note below the first heading of a notebook.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Changed in place.
+    title, text : str
+        Of the note, in Markdown.
+    """
     for cell in notebook.cells:
-        title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
-        if cell.cell_type == "markdown" and title:
-            note = f"```{{admonition}} Exercises\n:class: note\n\n{text}\n```"
-            rest = cell.source[title.end() :]
-            cell.source = f"{cell.source[: title.end()]}\n\n{note}\n{rest}"
+        heading = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
+        if cell.cell_type == "markdown" and heading:
+            note = f"```{{admonition}} {title}\n:class: note\n\n{text}\n```"
+            rest = cell.source[heading.end() :]
+            cell.source = f"{cell.source[: heading.end()]}\n\n{note}\n{rest}"
             return
 
 

@@ -18,6 +18,7 @@ from helpers.course.draft import write_draft
 from helpers.course.edition import Audience, Edition, find_edition, read_edition
 from helpers.course.execute import ChapterError, run_chapter, take, workspace
 from helpers.course.fetch import DownloadError, fetch_data_set
+from helpers.course.lite import FOLDER
 from helpers.course.markdown import shortened, visible
 from helpers.course.monitor import check_model, write_report
 from helpers.course.needs import why_not
@@ -301,10 +302,19 @@ def check(edition: str) -> None:
 @click.option(
     "--pdf", is_flag=True, help="Print the whole book as one PDF, too; takes Chromium or Chrome."
 )
+@click.option(
+    "--lite", is_flag=True, help="Let browsers run the chapters, too; they ask another host then."
+)
 @_quiet
 @_reporting
 def build(
-    edition: str | None, audience: Audience | None, jobs: int, fresh: bool, pdf: bool, quiet: bool
+    edition: str | None,
+    audience: Audience | None,
+    jobs: int,
+    fresh: bool,
+    pdf: bool,
+    lite: bool,
+    quiet: bool,
 ) -> None:
     """
     Build the site of an edition: run its chapters, render the book, put it in place.
@@ -329,13 +339,19 @@ def build(
         jobs=jobs,
         fresh=fresh,
         pdf=pdf,
+        lite=lite,
         progress=progress,
         say=say,
     )
-    pages = sum(1 for _ in html.rglob("*.html"))
+    pages = len({*html.rglob("*.html")} - {*(html / FOLDER).rglob("*.html")})
     say(f"{pages} pages for the audience {reader}. Open {_short(html / 'index.html')}")
     for file in html.glob("*.pdf"):
         say(f"The book as one PDF: {_short(file)}")
+    if lite:
+        say(
+            "Browsers run the chapters once the site is on a web server. To try it: "
+            f"python -m http.server --bind 127.0.0.1 --directory {_short(html)}"
+        )
 
 
 @main.command(epilog="Example: course refresh customer_segmentation")

@@ -132,7 +132,7 @@ def _data(
 ) -> tuple[list[Path], list[str]]:
     """Copies of the course's own data that a chapter read, and names of what else it was given."""
     given = chapter_values(project, edition, chapter)
-    own, offered, others = _own_digests(project), list[Path](), list[str]()
+    own, offered, others = own_digests(project), list[Path](), list[str]()
     for parameter in read_parameters(read_notebook(chapter_path(project, chapter)), chapter):
         value = given.get(parameter.name, parameter.default)
         if not parameter.is_path(value):
@@ -149,8 +149,8 @@ def _data(
     return list(dict.fromkeys(offered)), list(dict.fromkeys(others))
 
 
-def _own_digests(project: Path) -> set[str]:
-    """Digests of the data that belongs to the course."""
+def own_digests(project: Path) -> set[str]:
+    """Digests of the data that belongs to the course, which anybody may have."""
     path = project / "data" / DIGESTS
     if not path.is_file():
         return set()

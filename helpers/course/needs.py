@@ -5,7 +5,6 @@ A notebook says in its metadata ``{"course": {"needs": "spark"}}``. Where that i
 is not run, and an edition shows the notebook as the course has it, with the outputs of its own run.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import nbformat
 
 from helpers import spark
 from helpers.course.absent import without_links
-from helpers.course.audience import left_out
+from helpers.course.audience import left_out, note_below_title
 from helpers.course.edition import Audience, Edition
 from helpers.course.execute import normalised
 from helpers.course.parameters import chapter_path, default_exports, read_notebook, tags
@@ -84,13 +83,7 @@ def as_committed(
     without = left_out(audience)
     notebook.cells = [cell for cell in notebook.cells if not without & set(tags(cell))]
     text = f"{unrun_sentence(why)} The data of its figures as CSV come with a run only."
-    note = f"```{{admonition}} Not run for this edition\n:class: note\n\n{text}\n```"
-    for cell in notebook.cells:
-        title = re.search(r"^#+ .*$", cell.source, flags=re.MULTILINE)
-        if cell.cell_type == "markdown" and title:
-            rest = cell.source[title.end() :]
-            cell.source = f"{cell.source[: title.end()]}\n\n{note}\n{rest}"
-            break
+    note_below_title(notebook, "Not run for this edition", text)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})

@@ -85,7 +85,7 @@ def run_digest(
         "cells": [[cell.cell_type, cell.source, cell.metadata] for cell in cells],
         "values": values,
         "files": files,
-        "named": {text: tree_digest(path) for text, path in _named_files(project, notebook)},
+        "named": {text: tree_digest(path) for text, path in named_files(project, notebook)},
         "helpers": {name: tree_digest(_source(name)) for name in sorted(modules)},
         "versions": installed_versions(),
     }
@@ -123,7 +123,27 @@ def _imported(notebook: nbformat.NotebookNode) -> Iterator[str]:
                 yield from (f"{module}.{alias.name}" for alias in names)
 
 
-def _named_files(project: Path, notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Path]]:
+def imported_libraries(notebook: nbformat.NotebookNode) -> set[str]:
+    """
+    Names of what a notebook imports and is neither a helper nor in the standard library.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+
+    Returns
+    -------
+    set of str
+        Such as numpy, also of what the helpers import that it imports.
+    """
+    graph = grimp.build_graph(helpers.__name__, include_external_packages=True, cache_dir=None)
+    named = {*_imported(notebook)}
+    found = named.union(*(graph.find_upstream_modules(name) for name in named & graph.modules))
+    names = {name.partition(".")[0] for name in found}
+    return names - {helpers.__name__} - sys.stdlib_module_names
+
+
+def named_files(project: Path, notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Path]]:
     """Yield the files of the project that a notebook names in its code, parameter or not."""
     for node in _nodes(notebook):
         match node:

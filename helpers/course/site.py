@@ -31,6 +31,14 @@ from helpers.course.downloads import with_size
 from helpers.course.edition import Audience, Edition, chapter_values
 from helpers.course.execute import Progress, write_notebook
 from helpers.course.figure_files import put_figure_files, take_figure_files
+from helpers.course.lite import (
+    FOLDER,
+    build_lite,
+    check_lite,
+    put_lite_links,
+    why_not_in_browser,
+    write_contents,
+)
 from helpers.course.needs import as_committed, chapters_not_run
 from helpers.course.parallel import run_chapters
 from helpers.course.parameters import default_exports
@@ -56,6 +64,7 @@ def build_site(
     jobs: int = 2,
     fresh: bool = False,
     pdf: bool = False,
+    lite: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
@@ -76,6 +85,8 @@ def build_site(
         Run all chapters and render all pages, also what has not changed.
     pdf : bool
         Print all pages into one file beside them, too.
+    lite : bool
+        Make a JupyterLite beside the pages, too, in which browsers run the chapters.
     progress, say : callable
         Told of each cell, and of each step.
 
@@ -90,8 +101,8 @@ def build_site(
     ChapterError, SiteError
         If a chapter or the rendering fails; the previous site is left as it was.
     InputError
-        If the settings of the book or a chapter's own files are not as they should be, or if there
-        is no browser to print with.
+        If the settings of the book or a chapter's own files are not as they should be, or if what
+        prints or what makes a JupyterLite is not there.
     """
     audience = audience or edition.audience
     toc, config = read_toc(project), read_config(project)
@@ -100,6 +111,7 @@ def build_site(
     printed = pdf_name(title, edition.name) if pdf else None
     chapters = list(edition.chapters) or toc_chapters(toc)
     _check_exports(project, chapters)
+    in_browser = _chapters_in_browser(project, chapters, say) if lite else []
     not_run = chapters_not_run(project, edition, chapters)
     values = {
         chapter: {} if chapter in not_run else chapter_values(project, edition, chapter)
@@ -139,7 +151,11 @@ def build_site(
             notebook = as_committed(project, chapter, why, audience)
             write_notebook(notebook, notebooks / f"{chapter}.ipynb")
         write_book(project, source, edition, toc, config, chapters, audience, not_run, printed)
-        digest = _site_digest(source, edition, {name: run.digest for name, run in runs.items()})
+        digests = {name: run.digest for name, run in runs.items()}
+        if in_browser:
+            write_contents(project, edition, audience, in_browser, title, staging / FOLDER)
+            digests[FOLDER] = tree_digest(staging / FOLDER)
+        digest = _site_digest(source, edition, digests)
         previous = _read_build(html)
         if (
             not fresh
@@ -166,6 +182,10 @@ def build_site(
                 write_text(page, with_size(page.read_text(encoding="utf-8"), file))
             # Paper has no use for links to files, so it was printed without.
             put_figure_files(new, figure_files)
+            if in_browser:
+                say("Making the JupyterLite.")
+                build_lite(staging / FOLDER, new / FOLDER)
+                put_lite_links(new, in_browser)
             build = {"source": digest, "pages": tree_digest(new), "edition": record}
             write_text(new / BUILD, json.dumps(build))
             _put_in_place(new, html, staging)
@@ -174,6 +194,17 @@ def build_site(
     for chapter, why in not_run.items():
         say(f"{chapter} was not run; its page shows the outputs of the course's own run. {why}")
     return html
+
+
+def _chapters_in_browser(
+    project: Path, chapters: Sequence[str], say: Callable[[str], None]
+) -> list[str]:
+    """Chapters that a browser can run; the others are told, with the reason."""
+    check_lite()
+    reasons = why_not_in_browser(project, chapters)
+    for reason in reasons.values():
+        say(reason)
+    return [chapter for chapter in chapters if chapter not in reasons]
 
 
 def _check_exports(project: Path, chapters: Sequence[str]) -> None:
@@ -214,12 +245,12 @@ def _staging(html: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _site_digest(source: Path, edition: Edition, runs: Mapping[str, str]) -> str:
+def _site_digest(source: Path, edition: Edition, digests: Mapping[str, str]) -> str:
     """Digest of whatever the pages follow from, except for the one that tells of the build."""
     parts = {
         "source": tree_digest(source),
         "edition": edition.model_dump(mode="json"),
-        "runs": runs,
+        "made": digests,
         "course": tree_digest(Path(__file__).parent),
         "versions": installed_versions(),
     }
