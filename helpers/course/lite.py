@@ -340,7 +340,7 @@ def build_lite(folder: Path, target: Path) -> None:
         f"--LiteBuildConfig.federated_extensions={_extension(name)}" for name in EXTENSIONS
     ]
     _run(
-        *("jupyterlite_core", "build", "--apps=lab", f"--output-dir={target}"),
+        *("jupyterlite_core", "build", "--apps=notebooks", "--apps=tree", f"--output-dir={target}"),
         *(f"--contents={folder / CONTENTS}", f"--piplite-wheels={folder / WHEELS}"),
         *("--ignore-sys-prefix", *extensions, "--no-libarchive"),
         *("--no-sourcemaps", "--no-unused-shared-packages"),
@@ -384,11 +384,13 @@ def put_lite_links(site: Path, chapters: Sequence[str]) -> None:
     """
     for chapter in chapters:
         page = site / "notebooks" / f"{chapter}.html"
-        link = f"../{FOLDER}/lab/index.html?path=notebooks/{chapter}.ipynb"
+        link = f"../{FOLDER}/notebooks/index.html?path=notebooks/{chapter}.ipynb"
         line = (
             f'<p class="run-in-browser"><a href="{html.escape(link)}">Run in the browser</a>, '
             "without an install. That fetches some tens of megabytes from another host, "
             f"{html.escape(_host())}.</p>"
         )
-        text = page.read_text(encoding="utf-8")
-        write_text(page, text.replace("</h1>", f"</h1>\n{line}", 1))
+        # The theme repeats the title above the article, for those who print the page.
+        before, article, rest = page.read_text(encoding="utf-8").partition("<article")
+        rest = rest.replace("</h1>", f"</h1>\n{line}", 1)
+        write_text(page, before + article + rest)
