@@ -143,6 +143,18 @@ def test_what_is_brought_needs_nothing_that_is_not_there():
                 assert canonicalize_name(asked.name) in {*lite.BROUGHT} | OF_PYODIDE
 
 
+def test_the_kernel_finds_what_it_needs_without_a_third_host(site):
+    folder = site / "lite" / "extensions" / lite.EXTENSIONS[1] / "static" / "pypi"
+    there = {*lite.BROUGHT} | OF_PYODIDE | json.loads((folder / "all.json").read_text()).keys()
+    asked = set()
+    for path in folder.glob("*.whl"):
+        with zipfile.ZipFile(path) as wheel:
+            (metadata,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
+            asked |= {*re.findall("^Requires-Dist: (.*)$", wheel.read(metadata).decode(), re.M)}
+    assert "comm" in asked
+    assert {canonicalize_name(Requirement(line).name) for line in asked} <= there
+
+
 IMPORT_ALL = """
 import importlib, sys
 ABSENT = {"sphinx", "papermill", "nbclient", "grimp", "psutil", "pyspark"}
