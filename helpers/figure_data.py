@@ -76,12 +76,19 @@ def figure_data(figure):
     table = pd.concat(parts, ignore_index=True).reindex(columns=_COLUMNS)
     for column in _POSITIONS:
         table[column] = _of_one_kind(table[column])
+    for column in table.select_dtypes(exclude="number"):
+        # Lines are broken for want of room in the picture.
+        table[column] = table[column].map(_in_one_line, na_action="ignore")
     if table["area"].nunique() < 2:
         table["area"] = np.nan
     if table.groupby(["panel", "series"])["colour"].nunique().max() < 2:
         table["colour"] = None
     empty = [column for column in _COLUMNS if table[column].replace("", None).isna().all()]
     return table.drop(columns=[column for column in empty if column not in _ALWAYS])
+
+
+def _in_one_line(value):
+    return value.replace("\n", " ") if isinstance(value, str) else value
 
 
 def shows_pictures(figure):

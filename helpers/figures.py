@@ -5,11 +5,13 @@ marker from figure to figure, because both follow from its place in the list of 
 """
 
 import itertools
+import textwrap
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
     EngFormatter,
@@ -19,14 +21,26 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
+from matplotlib.transforms import ScaledTranslation
 
-# Told apart by shape as well; the colours are seaborn's for colour-blind readers.
+# Dark enough for a dot on white (a contrast of 3), and as far apart as ten such colours can be for
+# readers who do not see red or green. What has a colour has a marker, a hatching or a style, too.
+COLORS = [
+    *["#005f9e", "#d06c00", "#3f9d8c", "#7a0f4e", "#658bfb"],
+    *["#811100", "#bf3854", "#4c0d19", "#2b8ca3", "#1c0ba6"],
+]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
-COLORS = sns.color_palette("colorblind", len(MARKERS))
+LINE_STYLES = ["-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)), (0, (3, 1))]
 ACCENT = "#a43a00"
 
-# Wide enough for the page, and still legible when a phone shows it at half its size.
-WIDTH = 7.0
+# A phone shows a figure 350 pixels wide: each point of a letter's size is then one of them.
+WIDTH = 4.8
+
+# What stays legible on top of a line.
+_GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+_LETTERS = 42  # that fit into the width of a figure's axes
+# Ticks so close that one label would stand over the other.
+_SLANTED = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
 
 
 def use_course_style():
@@ -34,12 +48,15 @@ def use_course_style():
     sns.set_theme(style="whitegrid", palette=COLORS)
     mpl.rcParams.update(
         {
-            "figure.dpi": 110,
-            "font.size": 12,
-            "axes.labelsize": 12,
-            "axes.titlesize": 13,
+            "figure.dpi": 120,
+            "savefig.pad_inches": 0.03,
+            "font.size": 11,
+            "axes.labelsize": 11,
+            "axes.titlesize": 11,
             "axes.titleweight": "bold",
             "legend.fontsize": 11,
+            "legend.columnspacing": 1.2,
+            "legend.handlelength": 1.8,
             "xtick.labelsize": 11,
             "ytick.labelsize": 11,
             "axes.formatter.use_mathtext": False,
@@ -50,7 +67,7 @@ def use_course_style():
 
 
 def new_figure(height, n_rows=1, n_columns=1, **options):
-    """Return a figure of the page's width, which no notebook shows twice, and its axes."""
+    """Return a figure of the common width, which no notebook shows twice, and its axes."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(n_rows, n_columns, **options)
 
@@ -71,9 +88,9 @@ def plot_distributions(tables, unit):
     Figure
     """
     features = list(next(iter(tables.values())).columns)
-    figure, axes = new_figure(2.0 * len(features), len(features), len(tables), squeeze=False)
+    figure, axes = new_figure(1.7 * len(features), len(features), len(tables), squeeze=False)
     for column, (title, table) in enumerate(tables.items()):
-        axes[0, column].set_title(title)
+        axes[0, column].set_title(_wrapped(title, _LETTERS // len(tables)))
         for row, feature in enumerate(features):
             ax = axes[row, column]
             values = table[feature].to_numpy(dtype=float)
@@ -82,8 +99,9 @@ def plot_distributions(tables, unit):
                 values = np.full_like(values, values[0])
             ax.hist(values, bins=40, color=COLORS[0], edgecolor="white", linewidth=0.3)
             ax.set(xlabel=feature, ylabel=unit if column == 0 else "")
-            ax.xaxis.set_major_locator(MaxNLocator(4))
-            ax.yaxis.set_major_locator(MaxNLocator(4))
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(3))
+                axis.set_major_formatter(FuncFormatter(_short))
     return figure
 
 
@@ -102,17 +120,17 @@ def plot_k_evidence(evidence, chosen):
     -------
     Figure
     """
-    figure, axes = new_figure(8.0, 3, sharex=True)
+    figure, axes = new_figure(6.4, 3, sharex=True)
     panels = [
         ("silhouette", "Silhouette (higher is better)", MARKERS[0]),
-        ("davies_bouldin", "Davies-Bouldin index (lower is better)", MARKERS[1]),
+        ("davies_bouldin", "Davies-Bouldin (lower is better)", MARKERS[1]),
         ("inertia", "Inertia (always falls)", MARKERS[2]),
     ]
     for ax, (column, title, marker) in zip(axes, panels, strict=True):
         ax.plot(evidence.index, evidence[column], marker=marker, color=COLORS[0], linewidth=2)
         ax.axvline(chosen, color=ACCENT, linestyle="--")
         ax.set_title(title)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.yaxis.set_major_formatter(FuncFormatter(_short))
     axes[-1].set_ylim(bottom=0)
     axes[0].errorbar(
         evidence.index,
@@ -157,10 +175,11 @@ def plot_with_control(values, control, label, thresholds=None, control_label="wi
     -------
     Figure
     """
-    figure, ax = new_figure(1.8 + 0.45 * len(values))
-    names = [str(name) for name in values.index]
+    figure, ax = new_figure(1.2 + 0.45 * len(values))
+    names = [_wrapped(name) for name in values.index]
     low, high = float(np.min(control)), float(np.max(control))
-    ax.axvspan(low, max(high, low + 0.004), color=ACCENT, alpha=0.25, label=control_label)
+    band = {"facecolor": (ACCENT, 0.25), "edgecolor": ACCENT, "linewidth": 1}
+    ax.axvspan(low, max(high, low + 0.004), **band, label=control_label)
     ax.hlines(names, 0, values, color=COLORS[0], linewidth=2)
     ax.plot(values, names, "o", color=COLORS[0], markersize=9)
     ax.invert_yaxis()
@@ -168,16 +187,11 @@ def plot_with_control(values, control, label, thresholds=None, control_label="wi
     for (name, value), style in zip((thresholds or {}).items(), styles, strict=False):
         ax.axvline(value, color="black", linestyle=style, label=f"{name} ({value:g})")
     for row, value in enumerate(values):
-        ax.annotate(
-            f"{value:.2f}",
-            (value / 2, row),
-            ha="center",
-            va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
-        )
+        # In a column of their own, where no line crosses them.
+        ax.text(1.03, row, f"{value:.2f}", va="center", transform=ax.get_yaxis_transform())
     lowest, highest = min(0, low, float(values.min())), max(1, high, float(values.max()))
     ax.set(xlabel=label, xlim=(1.03 * lowest, 1.03 * highest))
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -200,17 +214,17 @@ def plot_scatter_3d(points, clusters, ticks, labels):
     Figure
     """
     points = np.asarray(points)
-    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     ax = figure.add_subplot(projection="3d", computed_zorder=False)
-    for name, color, marker, mask in _styles(clusters):
-        ax.scatter(*points[mask].T, color=color, marker=marker, s=14, alpha=0.5, label=name)
+    # Shading by depth would make the far ones pale.
+    _draw_points(ax, points, clusters, depthshade=False)
     for axis, label, places in zip((ax.xaxis, ax.yaxis, ax.zaxis), labels, ticks, strict=True):
         axis.set_label_text(label)
-        axis.labelpad = 9
+        axis.labelpad = 4 + 1.5 * max(map(len, places.values()), default=0)
         axis.set_ticks(list(places), list(places.values()))
     ax.view_init(elev=22, azim=-125)
-    ax.set_box_aspect(None, zoom=0.85)
-    _legend_below(figure, ax)
+    ax.set_box_aspect(None, zoom=0.9)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -231,9 +245,9 @@ def plot_projection(points, clusters, explained):
     Figure
     """
     points = np.asarray(points)
-    figure, ax = new_figure(5.6)
+    figure, ax = new_figure(4.1)
     _draw_projection(ax, points, clusters, explained)
-    _legend_below(figure, ax)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -244,7 +258,7 @@ def plot_segments_at_k(points, labels, evidence, explained):
     Parameters
     ----------
     points : array of shape (n_samples, 2)
-        Of more than 1,500 of a cluster some are not drawn, since a page has many frames.
+        Of more than 400 of a cluster some are not drawn, since a page has many frames.
     labels : int array of shape (n_samples,)
         Colours and markers follow from the numbers; the share of each cluster stands in its middle.
     evidence : DataFrame
@@ -256,10 +270,10 @@ def plot_segments_at_k(points, labels, evidence, explained):
     -------
     Figure
     """
-    figure, (above, below) = new_figure(6.4, 2, height_ratios=[3, 1])
+    figure, (above, below) = new_figure(5.2, 2, height_ratios=[3, 1])
     names, counts = np.unique(labels, return_counts=True)
     points = np.asarray(points)
-    shown = _at_most(1_500, labels)
+    shown = _at_most(400, labels)
     clusters = pd.Categorical(labels[shown], categories=names)
     _draw_projection(above, points[shown], clusters, explained)
     _hold(above, points)
@@ -279,7 +293,7 @@ def plot_flows_at_eps(points, groups, curve, eps, explained):
     Parameters
     ----------
     points : array of shape (n_samples, 2)
-        Of more than 3,000 of a group some are not drawn.
+        Of more than 600 of a group some are not drawn, since a page has many frames.
     groups : Categorical of shape (n_samples,)
         Later ones are drawn on top.
     curve : float array of shape (n_samples,)
@@ -292,19 +306,19 @@ def plot_flows_at_eps(points, groups, curve, eps, explained):
     -------
     Figure
     """
-    figure, (above, below) = new_figure(6.8, 2, height_ratios=[3, 1])
-    drawn = _at_most(3_000, groups.codes)
+    figure, (above, below) = new_figure(5.2, 2, height_ratios=[3, 1])
+    drawn = _at_most(600, groups.codes)
     points = np.asarray(points)
     _draw_projection(above, points[drawn], groups[drawn], explained)
     _hold(above, points)
-    shown = np.unique(np.linspace(0, len(curve) - 1, 2000).astype(int))
+    shown = np.unique(np.linspace(0, len(curve) - 1, 300).astype(int))
     positive = shown[curve[shown] > 0]
     below.plot(positive / max(len(curve) - 1, 1), curve[positive], color=COLORS[0], linewidth=2)
     below.axhline(eps, color=ACCENT, linestyle="--")
     below.set(xlabel="share of the flows, from the densest on", ylabel="k-distance", yscale="log")
-    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    _legend_below(figure, above)
+    below.xaxis.set_major_formatter(FuncFormatter(_percent))
+    below.yaxis.set_major_formatter(FuncFormatter(_short))
+    put_legend_below(figure, above)
     return figure
 
 
@@ -317,8 +331,7 @@ def _at_most(number, labels):
 
 def _draw_projection(ax, points, clusters, explained):
     """Draw clusters on two principal components."""
-    for name, color, marker, mask in _styles(clusters):
-        ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
+    _draw_points(ax, points, clusters)
     ax.set(
         xlabel=f"PC1 ({explained[0]:.1%} of the variance)",
         ylabel=f"PC2 ({explained[1]:.1%} of the variance)",
@@ -335,8 +348,14 @@ def _hold(ax, points):
 
 def _annotate(ax, text, place):
     """Write on a white ground, so that no point makes it illegible."""
-    ground = {"facecolor": "white", "edgecolor": "none", "pad": 2, "alpha": 0.85}
-    ax.annotate(text, place, ha="center", va="center", bbox=ground)
+    ax.annotate(text, place, ha="center", va="center", bbox={**_GROUND, "alpha": 0.85})
+
+
+def _draw_points(ax, points, clusters, **options):
+    """Draw each cluster in its colour and marker, opaque, with an edge that keeps dots apart."""
+    edge = {"edgecolors": "white", "linewidths": 0.15}
+    for name, color, marker, mask in _styles(clusters):
+        ax.scatter(*points[mask].T, s=22, c=color, marker=marker, label=name, **edge, **options)
 
 
 def _styles(clusters):
@@ -347,13 +366,48 @@ def _styles(clusters):
         yield name, COLORS[place % len(COLORS)], MARKERS[marker], np.asarray(clusters == name)
 
 
-def _legend_below(figure, ax):
-    """Put the legend under the axes, with markers large and opaque enough to be told apart."""
+def put_legend_below(figure, ax):
+    """
+    Put the legend of some axes under all of them, and make the figure as much taller.
+
+    Parameters
+    ----------
+    figure : Figure
+    ax : Axes
+        What it draws has labels. Long ones leave the legend fewer columns.
+    """
     handles, names = ax.get_legend_handles_labels()
-    legend = figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    names = [_wrapped(name, _LETTERS) for name in names]
+    style = _legend_style(names)
+    legend = figure.legend(handles, names, loc="outside lower center", **style)
+    n_lines = sum(name.count("\n") + 1 for name in names) / style["ncols"]
+    figure.set_figheight(figure.get_figheight() + 0.22 * np.ceil(n_lines))
     for handle in legend.legend_handles:
-        handle.set_alpha(1)
-        handle.set_sizes([60])
+        if isinstance(handle, PathCollection):
+            # Large enough to be told apart.
+            handle.set_sizes([60])
+
+
+def _legend_style(names):
+    """Return the options of a legend: its columns are as many as the longest name leaves."""
+    longest = max((len(line) for name in names for line in name.split("\n")), default=0)
+    return {"ncols": min(3, max(1, 54 // (longest + 6))), "frameon": False}
+
+
+def _wrapped(text, n_letters=15):
+    """Break a name from the data into lines, so that it leaves room for what it names."""
+    return "\n".join(textwrap.wrap(str(text), n_letters))
+
+
+def _short(value, _=None):
+    """Return a number as people say it: 30 k, and not 30000."""
+    # Below one, thousandths with a letter would be misread.
+    return EngFormatter(sep=" ")(value) if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def _percent(value, _=None):
+    """Return a share as a percentage, with as many digits as it takes."""
+    return f"{round(100 * value, 4) + 0.0:g}%"
 
 
 def plot_heatmap(positions, texts, label="position in the base"):
@@ -373,9 +427,10 @@ def plot_heatmap(positions, texts, label="position in the base"):
     -------
     Figure
     """
-    figure, ax = new_figure(1.6 + 0.5 * len(positions))
+    upright = len(positions.columns) > 4
+    figure, ax = new_figure(1.5 + 0.8 * upright + 0.42 * len(positions))
     sns.heatmap(
-        positions,
+        positions.rename(_wrapped).rename(lambda name: _wrapped(name, 12), axis=1),
         annot=texts,
         fmt="",
         # Light enough at its darkest for dark text.
@@ -385,9 +440,15 @@ def plot_heatmap(positions, texts, label="position in the base"):
         vmax=1,
         linewidths=1,
         ax=ax,
-        cbar_kws={"label": label},
+        cbar_kws={
+            "label": _wrapped(label, _LETTERS),
+            "orientation": "horizontal",
+            "aspect": 30,
+            "pad": 0.02,
+        },
     )
     ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="x", rotation=90 * upright)
     ax.tick_params(axis="y", rotation=0)
     return figure
 
@@ -407,9 +468,9 @@ def plot_shares(shares, label):
     -------
     Figure
     """
-    figure, ax = new_figure(1.8 + 0.7 * len(shares))
+    figure, ax = new_figure(0.9 + 0.6 * len(shares))
     _draw_shares(ax, shares, label, shares.to_numpy().max())
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -424,10 +485,11 @@ def _draw_shares(ax, shares, label, largest):
         )
         bars.set_label(column)
         ax.bar_label(bars, labels=[f"{value:.0%}" for value in shares[column]], padding=3)
-    ax.set_yticks(places, [str(name) for name in shares.index])
-    ax.invert_yaxis()
-    ax.set(xlabel=label, xlim=(0, min(1.0, largest * 1.15)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    ax.set_yticks(places, [_wrapped(name) for name in shares.index])
+    ax.set_ylim(len(shares) - 0.5, -0.5)
+    ax.set(xlabel=label, xlim=(0, min(1.0, 1.2 * largest)))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.xaxis.set_major_formatter(FuncFormatter(_percent))
 
 
 def plot_evidence(strength):
@@ -443,22 +505,22 @@ def plot_evidence(strength):
     -------
     Figure
     """
-    figure, ax = new_figure(1.4 + 0.42 * len(strength))
+    figure, ax = new_figure(1.0 + 0.44 * len(strength))
     _draw_evidence(ax, strength, float(strength.max()))
     return figure
 
 
 def _draw_evidence(ax, strength, strongest):
     """Draw a bar for each test, and leave room for the strongest evidence."""
-    names = [str(name) for name in strength.index]
+    names = [_wrapped(name) for name in strength.index]
     bars = ax.barh(names, strength, 0.6, color=COLORS[0], edgecolor="white")
     for bar, value in zip(bars, strength, strict=True):
         bar.set_hatch("//" if value > 1 else "")
     labels = [f"{value:.1f}{' counts' if value > 1 else ''}" for value in strength]
-    ax.bar_label(bars, labels=labels, padding=3)
+    ax.bar_label(bars, labels=labels, padding=3, bbox=_GROUND)
     ax.axvline(1, color=ACCENT, linestyle="--")
     ax.invert_yaxis()
-    ax.set(xlabel="multiple of what it takes to count", xlim=(0, max(1.6, 1.25 * float(strongest))))
+    ax.set(xlabel="multiple of what it takes to count", xlim=(0, max(1.6, 1.45 * float(strongest))))
 
 
 def plot_check(title, strength, shares, label, strongest, largest):
@@ -482,12 +544,12 @@ def plot_check(title, strength, shares, label, strongest, largest):
     -------
     Figure
     """
-    heights = [1.0 + 0.4 * len(strength), 0.8 + 0.7 * len(shares)]
-    figure, (above, below) = new_figure(0.8 + sum(heights), 2, height_ratios=heights)
+    heights = [0.9 + 0.42 * len(strength), 0.7 + 0.6 * len(shares)]
+    figure, (above, below) = new_figure(0.5 + sum(heights), 2, height_ratios=heights)
     above.set_title(title)
     _draw_evidence(above, strength, strongest)
     _draw_shares(below, shares, label, largest)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    put_legend_below(figure, below)
     return figure
 
 
@@ -504,7 +566,7 @@ def plot_bins(distributions):
     -------
     Figure
     """
-    figure, axes = new_figure(2.6 * len(distributions), len(distributions), squeeze=False)
+    figure, axes = new_figure(2.1 * len(distributions), len(distributions), squeeze=False)
     for ax, (feature, table) in zip(axes[:, 0], distributions.items(), strict=True):
         places = np.arange(len(table))
         for offset, column, color, hatch in zip(
@@ -515,13 +577,11 @@ def plot_bins(distributions):
             )
             bars.set_label(column)
         digits = [f"{value:,.0f}" if value >= 100 else f"{value:,.3g}" for value in table["to"]]
-        ax.set_xticks(places, [f"to {value}" for value in digits])
-        # One label below the other would be, on a phone, one over the other.
-        ax.tick_params(axis="x", rotation=45)
-        ax.set(title=feature, ylabel="share")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        ax.set_xticks(places, [f"to {value}" for value in digits], **_SLANTED)
+        ax.set(title=_wrapped(feature, _LETTERS), ylabel="share")
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+    put_legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -544,7 +604,7 @@ def plot_over_time(table, label, limit=None, as_percent=True):
     -------
     Figure
     """
-    figure, ax = new_figure(3.6 + 0.25 * np.ceil(len(table.columns) / 3))
+    figure, ax = new_figure(3.2)
     periods = [str(period) for period in table.index]
     styles = zip(itertools.cycle(MARKERS), itertools.cycle(COLORS), strict=False)
     for name, (marker, color) in zip(table, styles, strict=False):
@@ -552,10 +612,12 @@ def plot_over_time(table, label, limit=None, as_percent=True):
     if limit is not None:
         ax.axhline(limit, color=ACCENT, linestyle="--", label="what it takes to count")
     ax.set(ylabel=label, ylim=(0, None))
-    ax.tick_params(axis="x", rotation=45)
-    if as_percent:
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    # Of many periods not each has room for its name.
+    ax.set_xticks(range(0, len(periods), -(-len(periods) // 14)))
+    for label in ax.get_xticklabels():
+        label.set(**_SLANTED)
+    ax.yaxis.set_major_formatter(FuncFormatter(_percent) if as_percent else FuncFormatter(_short))
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -576,7 +638,7 @@ def plot_k_distances(curve, eps, min_samples):
     -------
     Figure
     """
-    figure, axes = new_figure(4.2, 1, 2, gridspec_kw={"width_ratios": [3, 2]})
+    figure, axes = new_figure(5.2, 2)
     share = np.linspace(0, 1, len(curve))
     core = float(np.mean(curve <= eps))
     # A page needs no million points, and each end of the curve needs its own.
@@ -586,14 +648,12 @@ def plot_k_distances(curve, eps, min_samples):
         ax.axhline(eps, color=ACCENT, linestyle="--", label=f"eps = {eps:.3g}")
         ax.axvline(core, color="black", linestyle=":", label=f"{core:.1%} of the rows are core")
         ax.set(title=title, xlabel="share of the rows")
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    axes[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1%}"))
-    axes[0].set_ylabel(f"distance to neighbour {min_samples}")
+        ax.set_ylabel(_wrapped(f"distance to neighbour {min_samples}", 20))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_formatter(FuncFormatter(_percent))
     axes[1].set_xlim(max(0.0, 1 - 2 * max(1 - core, 0.01)), 1)
     axes[1].set_ylim(0, max(3 * eps, float(curve[int(0.999 * (len(curve) - 1))])))
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    put_legend_below(figure, axes[0])
     return figure
 
 
@@ -615,13 +675,12 @@ def plot_scatter(points, clusters, labels):
     Figure
     """
     points = _above_zero(points)
-    figure, ax = new_figure(5.6)
-    for name, color, marker, mask in _styles(clusters):
-        ax.scatter(*points[mask].T, color=color, marker=marker, s=18, alpha=0.55, label=name)
+    figure, ax = new_figure(4.1)
+    _draw_points(ax, points, clusters)
     ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
     for axis in (ax.xaxis, ax.yaxis):
         _plain_logarithms(axis)
-    _legend_below(figure, ax)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -651,12 +710,14 @@ def plot_scores(scores, groups, threshold, label):
     for ax, (name, color, _, mask) in zip(axes[:, 0], _styles(groups), strict=True):
         ax.hist(scores[mask & (scores > 0)], bins=bins, color=color, edgecolor="white")
         ax.axvline(threshold, color=ACCENT, linestyle="--")
-        ax.set_title(f"{name}: {mask.sum():,}, of them {(mask & (scores == 0)).sum():,} at 0")
+        title = f"{name}: {mask.sum():,}, of them {(mask & (scores == 0)).sum():,} at 0"
+        ax.set_title(_wrapped(title, 36))
         ax.set(xscale="log", ylabel="flows")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_major_formatter(FuncFormatter(_short))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes[-1, 0].set_xlabel(label)
+        ax.yaxis.set_major_formatter(FuncFormatter(_short))
+    axes[-1, 0].set_xlabel(_wrapped(label, _LETTERS))
     return figure
 
 
@@ -675,27 +736,28 @@ def plot_precision_recall(curves, base_rate):
     -------
     Figure
     """
-    figure, ax = new_figure(5.0)
-    styles = ["-", "--", "-.", ":"]
-    for place, (name, (precision, recall)) in enumerate(curves.items()):
-        ax.step(
-            recall,
-            precision,
-            where="post",
-            color=COLORS[place % len(COLORS)],
-            linestyle=styles[place % len(styles)],
-            linewidth=2,
-            label=name,
-        )
+    figure, ax = new_figure(3.8)
+    styles = itertools.cycle(zip(COLORS, LINE_STYLES, strict=False))
+    for (name, (precision, recall)), (color, style) in zip(curves.items(), styles, strict=False):
+        recall, precision = _without_betweens(np.asarray(recall), np.asarray(precision))
+        look = {"color": color, "linestyle": style, "linewidth": 2}
+        ax.step(recall, precision, where="post", label=name, **look)
     ax.axhline(base_rate, color="black", linewidth=1, label=f"by lot ({base_rate:.1%})")
     ax.set(
-        xlabel="recall: share of the attacks among the alerts",
-        ylabel="precision: share of attacks in the alerts",
+        xlabel="recall: attacks that raise an alert",
+        ylabel="precision: alerts that are attacks",
         xlim=(0, 1.01),
         ylim=(0, 1.03),
     )
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    put_legend_below(figure, ax)
     return figure
+
+
+def _without_betweens(x, y):
+    """Return the corners of a line of steps alone: many thousands lie on the way straight up."""
+    changes = np.diff(x) != 0
+    corners = np.append(True, changes) | np.append(changes, True)
+    return x[corners], y[corners]
 
 
 def plot_weighted_points(points, weights, labels, axes_labels):
@@ -719,15 +781,15 @@ def plot_weighted_points(points, weights, labels, axes_labels):
     """
     points, weights = _above_zero(points), np.asarray(weights, dtype=float)
     areas = 3 + 60 * np.sqrt(weights / weights.max())
-    figure, ax = new_figure(5.6)
+    figure, ax = new_figure(4.1)
     for name, color, marker, mask in _styles(labels):
-        ax.scatter(
-            *points[mask].T, s=areas[mask], color=color, marker=marker, alpha=0.5, label=name
-        )
+        # Dots show through, but for their edges.
+        dots = {"s": areas[mask], "facecolors": (color, 0.4), "edgecolors": color}
+        ax.scatter(*points[mask].T, marker=marker, linewidths=0.7, label=name, **dots)
     ax.set(xlabel=axes_labels[0], ylabel=axes_labels[1], xscale="log", yscale="log")
     for axis in (ax.xaxis, ax.yaxis):
         _plain_logarithms(axis)
-    _legend_below(figure, ax)
+    put_legend_below(figure, ax)
     return figure
 
 
@@ -759,9 +821,8 @@ def plot_growth(runs, by, size, costs, levels=None):
     styles = itertools.cycle(zip(COLORS, MARKERS, strict=True))
     looks = dict(zip(known, styles, strict=False))
     ways = [way for way in known if (runs[by] == way).any()]
-    figure, axes = new_figure(
-        (2.9 + 0.14 * len(ways)) * len(measures), len(measures), squeeze=False
-    )
+    figure, axes = new_figure((2.9 + 0.2 * len(ways)) * len(measures), len(measures), squeeze=False)
+    below_label = ScaledTranslation(0, -0.55, figure.dpi_scale_trans)
     for ax, (column, label) in zip(axes[:, 0], measures.items(), strict=True):
         for way in ways:
             color, marker = looks[way]
@@ -778,9 +839,9 @@ def plot_growth(runs, by, size, costs, levels=None):
         if column in costs:
             ax.set_yscale("log")
             _plain_logarithms(ax.yaxis)
-        ax.legend(
-            loc="upper left", bbox_to_anchor=(-0.12, -0.22), frameon=False, ncols=2, fontsize=10
-        )
+        _, names = ax.get_legend_handles_labels()
+        place = {"bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below_label}
+        ax.legend(loc="upper left", **place, **_legend_style(names))
     return figure
 
 
@@ -796,10 +857,6 @@ def _plain_logarithms(axis):
     low, high = axis.get_view_interval()
     # Decades alone would leave a short axis with a single number.
     steps = (1.0, 2.0, 5.0) if high / low < 1_000 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    thousands = EngFormatter(sep=" ")
-    # Its "500 m" would be half of one.
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: thousands(value) if value >= 1 else f"{value:g}")
-    )
+    axis.set_major_locator(LogLocator(subs=steps, numticks=7))
+    axis.set_major_formatter(FuncFormatter(_short))
     axis.set_minor_locator(NullLocator())

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers.figures import ACCENT, COLORS, MARKERS, WIDTH, new_figure
+from helpers.figures import COLORS, MARKERS, WIDTH, new_figure, put_legend_below
 
 # More pixels than a page can show only make it heavy.
 _LONGEST_SIDE = 640
@@ -32,7 +32,7 @@ def plot_images(images, n_columns=2):
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         step = max(1, -(-max(image.shape[:2]) // _LONGEST_SIDE))
         ax.imshow(image[::step, ::step], interpolation="nearest")
-        ax.set_title(title, fontsize=11)
+        ax.set_title(title)
     return figure
 
 
@@ -52,7 +52,7 @@ def plot_color_space(colors, counts, palette):
     -------
     Figure
     """
-    figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     ax = figure.add_subplot(projection="3d", computed_zorder=False)
     shown = np.linspace(0, len(colors) - 1, min(len(colors), 4000)).astype(int)
     sizes = 8 + 80 * np.sqrt(counts[shown] / counts.max())
@@ -60,7 +60,11 @@ def plot_color_space(colors, counts, palette):
     ax.scatter(
         *palette.T, c=palette / 255, s=140, marker="s", edgecolors="black", linewidths=1.5, zorder=5
     )
-    ax.set(xlabel="red", ylabel="green", zlabel="blue", xlim=(0, 255), ylim=(0, 255), zlim=(0, 255))
+    for axis, name in zip((ax.xaxis, ax.yaxis, ax.zaxis), ("red", "green", "blue"), strict=True):
+        axis.set_label_text(name)
+        axis.set_ticks([0, 100, 200])
+        axis.labelpad = 8
+    ax.set(xlim=(0, 255), ylim=(0, 255), zlim=(0, 255))
     ax.view_init(elev=20, azim=-60)
     ax.set_box_aspect(None, zoom=0.85)
     return figure
@@ -102,15 +106,16 @@ def plot_rate_distortion(tables):
     -------
     Figure
     """
-    figure, axes = new_figure(4.0 * len(tables), len(tables), squeeze=False)
+    figure, axes = new_figure(3.2 * len(tables), len(tables), squeeze=False)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         finite = table["PSNR"][np.isfinite(table["PSNR"])]
         top = max(60.0, 1.05 * float(finite.max())) if len(finite) else 60.0
         if len(finite) < len(table):
             ax.axhline(top, color="black", linestyle=":", linewidth=1)
-            ax.annotate("no error", (0.98, top), xycoords=("axes fraction", "data"), ha="right")
+            place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            ax.annotate("no error", (0, top), (6, 2), **place)
         for (method, rows), color, marker in zip(
-            table.groupby("method", sort=False), [*COLORS[:2], ACCENT], MARKERS, strict=False
+            table.groupby("method", sort=False), COLORS, MARKERS, strict=False
         ):
             rows = rows.sort_values("bits per pixel")
             heights = rows["PSNR"].clip(upper=top)
@@ -128,6 +133,5 @@ def plot_rate_distortion(tables):
         if len(finite) < len(table):
             ax.set_ylim(top=top * 1.06)
         ax.set_xlim(left=0)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    put_legend_below(figure, axes[0, 0])
     return figure

@@ -241,7 +241,7 @@ def test_a_cluster_keeps_its_style_from_figure_to_figure(points, clusters):
 def test_the_markers_of_the_legend_are_opaque_and_large(points, clusters):
     figure = plot_projection(points[:, :2], clusters, [0.5, 0.3])
     for handle in figure.legends[0].legend_handles:
-        assert handle.get_alpha() == 1
+        assert to_rgba(handle.get_facecolor()[0])[3] == 1
         assert handle.get_sizes().min() >= 60
 
 
@@ -414,7 +414,7 @@ def test_of_many_points_some_are_drawn_and_all_are_counted(evidence):
     many, few = (len(group.get_offsets()) for group in above.collections)
     assert above.get_xlim()[0] < points[:, 0].min() < points[:, 0].max() < above.get_xlim()[1]
     assert above.get_ylim()[0] < points[:, 1].min() < points[:, 1].max() < above.get_ylim()[1]
-    assert 750 < many <= 1_500
+    assert 200 < many <= 400
     assert few == 10
     assert texts(above.texts) == ["100%", "0%"]
 
