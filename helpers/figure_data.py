@@ -76,9 +76,9 @@ def figure_data(figure):
     table = pd.concat(parts, ignore_index=True).reindex(columns=_COLUMNS)
     for column in _POSITIONS:
         table[column] = _of_one_kind(table[column])
-    for column in table.select_dtypes(exclude="number"):
+    for words in table.select_dtypes(exclude="number"):
         # Lines are broken for want of room in the picture.
-        table[column] = table[column].map(_in_one_line, na_action="ignore")
+        table[words] = table[words].map(_in_one_line, na_action="ignore")
     if table["area"].nunique() < 2:
         table["area"] = np.nan
     if table.groupby(["panel", "series"])["colour"].nunique().max() < 2:
@@ -88,6 +88,7 @@ def figure_data(figure):
 
 
 def _in_one_line(value):
+    """Text without line breaks; numbers as they are."""
     return value.replace("\n", " ") if isinstance(value, str) else value
 
 

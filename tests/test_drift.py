@@ -954,7 +954,8 @@ def legend_names(figure):
 def test_the_figure_of_evidence_has_a_bar_a_test_and_says_what_counts(monitor, current):
     report = monitor.check(current.add([1, 0]))
     (ax,) = drawn(report.plot_evidence())
-    assert texts(ax.get_yticklabels()) == report.evidence.index.tolist()
+    names = [text.replace("\n", " ") for text in texts(ax.get_yticklabels())]
+    assert names == report.evidence.index.tolist()
     values = strength(report.evidence)
     assert [bar.get_width() for bar in ax.patches] == pytest.approx(values.tolist())
     counts = report.evidence["counts"].tolist()
