@@ -140,12 +140,16 @@ def plot_k_evidence(evidence, chosen):
         color=COLORS[0],
         capsize=4,
     )
+    # On that side of the line where there is more room, and below the curve.
+    side, alignment = (1, "left") if chosen <= np.mean(evidence.index) else (-1, "right")
+    axes[0].margins(y=0.2)
     axes[0].annotate(
         f"K = {chosen}",
         (chosen, 0),
         xycoords=("data", "axes fraction"),
-        xytext=(6, 8),
+        xytext=(6 * side, 4),
         textcoords="offset points",
+        ha=alignment,
         color=ACCENT,
         weight="bold",
     )
