@@ -160,7 +160,7 @@ def _draw_clusters(figure: Figure, bottom: int, height: int) -> None:
         )
 
 
-def _tint(color: tuple[float, float, float]) -> tuple[float, ...]:
+def _tint(color: str) -> tuple[float, ...]:
     """Pale shade of a colour."""
     return tuple(1 - 0.16 * (1 - part) for part in to_rgb(color))
 
