@@ -1,4 +1,7 @@
-/* The search page: ranks the sections in searchindex.js by what was asked, without a server. */
+/*
+ * The search page: ranks the sections in searchindex.js by what was asked, without a server.
+ * MiniSearch 7.2.0 lies beside it as its package has it, in dist/umd.
+ */
 "use strict";
 
 (() => {
