@@ -19,6 +19,9 @@ CARD_WIDTH = 800
 
 # A drawing of each icon there is, 1.5 MB; the style sheet of the theme has the icons as letters.
 ICONS = "_static/scripts/fontawesome.js"
+STYLE = "_static/styles/pydata-sphinx-theme.css"
+ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
+ICON_NAME = re.compile(r"\bfa-[\w-]+")
 
 
 def finish_pages(site: Path) -> None:
@@ -35,6 +38,10 @@ def finish_pages(site: Path) -> None:
     for path, soup in soups.items():
         for script in soup.select(f'script[src*="{ICONS}"]'):
             script.decompose()
+        # Cards and grids have a style sheet and a script, which other pages do without.
+        if soup.select_one('[class*="sd-"]') is None:
+            for part in soup.select('link[href*="sphinx-design"], script[src*="design-tabs"]'):
+                part.decompose()
         _put_pictures_into_files(soup, path, site / "_images")
         for picture in soup.select('article img[src$=".png"]'):
             _make_lighter(picture, path)
@@ -44,6 +51,7 @@ def finish_pages(site: Path) -> None:
         write_text(path, str(soup))
     for file in site.glob(f"{ICONS}*"):
         file.unlink()
+    _keep_used_icons(site)
     _remove_unused(site / "_images", paths)
 
 
@@ -118,6 +126,18 @@ def _say_what_parts_are(soup: BeautifulSoup) -> None:
     for corner in soup.select("article th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
+
+
+def _keep_used_icons(site: Path) -> None:
+    """Leave of the theme's 1,900 icons those that a page or a script names."""
+    texts = [*site.rglob("*.html"), *site.glob("_static/**/*.js")]
+    used = {name for path in texts for name in ICON_NAME.findall(path.read_text(encoding="utf-8"))}
+
+    def kept(icon: re.Match[str]) -> str:
+        return icon[0] if used.intersection(ICON_NAME.findall(icon[0])) else ""
+
+    style = site / STYLE
+    write_text(style, ICON.sub(kept, style.read_text(encoding="utf-8")))
 
 
 def _remove_unused(folder: Path, pages: Sequence[Path]) -> None:
