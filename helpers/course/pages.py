@@ -4,10 +4,13 @@ import hashlib
 import os
 import re
 from binascii import a2b_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bs4 import BeautifulSoup, Tag
+from bs4.dammit import EntitySubstitution
+from bs4.formatter import HTMLFormatter
 from PIL import Image
 
 from helpers.files import write_text
@@ -22,6 +25,14 @@ ICONS = "_static/scripts/fontawesome.js"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
 ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
 ICON_NAME = re.compile(r"\bfa-[\w-]+")
+
+
+class AsWritten(HTMLFormatter):
+    """Form of a page in which the attributes of an element keep their order."""
+
+    def attributes(self, tag: Tag) -> Iterable[tuple[str, Any]]:
+        """All of them."""
+        return tag.attrs.items()
 
 
 def finish_pages(site: Path) -> None:
@@ -48,7 +59,7 @@ def finish_pages(site: Path) -> None:
         _let_keys_scroll(soup)
         _say_what_parts_are(soup)
     for path, soup in soups.items():
-        write_text(path, str(soup))
+        write_text(path, soup.decode(formatter=AsWritten(EntitySubstitution.substitute_xml)))
     for file in site.glob(f"{ICONS}*"):
         file.unlink()
     _keep_used_icons(site)
