@@ -22,6 +22,8 @@ CARD_WIDTH = 800
 
 # A drawing of each icon there is, 1.5 MB; the style sheet of the theme has the icons as letters.
 ICONS = "_static/scripts/fontawesome.js"
+# For a search while somebody types on any page. Here it has a page of its own.
+SEARCHING = "searchtools.js", "language_data.js", "searchindex.js"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
 ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
 ICON_NAME = re.compile(r"\bfa-[\w-]+")
@@ -49,6 +51,9 @@ def finish_pages(site: Path) -> None:
     for path, soup in soups.items():
         for script in soup.select(f'script[src*="{ICONS}"]'):
             script.decompose()
+        if path != site / "search.html":
+            for script in soup.select(", ".join(f'script[src$="{name}"]' for name in SEARCHING)):
+                script.decompose()
         # Cards and grids have a style sheet and a script, which other pages do without.
         if soup.select_one('[class*="sd-"]') is None:
             for part in soup.select('link[href*="sphinx-design"], script[src*="design-tabs"]'):
