@@ -237,13 +237,14 @@ def test_an_edition_gives_its_parameters_and_keeps_its_data(tmp_path):
     orders = "a\nmy_only_customer\n"
     (project / "editions" / "mine.csv").write_text(orders)
     path = project / "editions" / "spring.yml"
-    path.write_text("chapters: {mini: {orders: mine.csv, n_segments: 6}}")
+    path.write_text("chapters: {mini: {orders: mine.csv, columns: {a: b}, n_segments: 6}}")
     folder = contents(project, tmp_path, edition=read_edition(project, path))
     assert orders.encode() not in set(texts(folder))
     assert files(folder / lite.CONTENTS) == {"notebooks/mini.ipynb"}
     notebook = read_notebook(folder / lite.CONTENTS / "notebooks" / "mini.ipynb")
     values = {each.name: each.default for each in read_parameters(notebook)}
     assert (values["orders"], values["n_segments"], values["currency"]) == ("mine.csv", 6, "£")
+    assert values["columns"] == {"a": "b"}
     assert "reads `mine.csv`, which this site does not hand out" in notebook.cells[0].source
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import nbformat
@@ -225,11 +226,11 @@ def _write_data(
     """
     given = chapter_values(project, edition, chapter)
     known = read_parameters(notebook, chapter)
-    values, replaced, kept_back = dict(given), set(), []
+    values, replaced, kept_back = dict(given), list[Any](), []
     for parameter in known:
         if parameter.name not in given:
             continue
-        replaced.add(parameter.default)
+        replaced.append(parameter.default)
         if parameter.is_path(given[parameter.name]):
             path = input_path(given[parameter.name], edition.base)
             values[parameter.name] = path.name
