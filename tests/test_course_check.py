@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import json
 import shutil
 
@@ -73,6 +74,21 @@ def test_a_sound_edition_is_summed_up_in_one_line(project):
     assert faults(project, text, code=0) == [
         "editions/mine.yml: 2 chapters, 2 parameters, 2 files: no fault"
     ]
+
+
+def test_data_that_is_still_the_courses_own_is_remarked_beside_somebody_elses(project):
+    flows = (project / "data" / "network_traffic.csv").read_bytes()
+    digest = hashlib.sha256(flows).hexdigest()
+    (project / "data" / "SHA256SUMS").write_text(f"{digest}  network_traffic.csv\n")
+    text = "chapters: {customer_segmentation: {ORDERS}, network_anomalies: {alerts_per_day: 3}}"
+    mine = text.replace("ORDERS", "orders: mine.csv, columns: {customer_id: Client}")
+    remark, line = faults(project, mine, code=0)
+    assert remark == (
+        "network_anomalies: flows is still data of the course, so the page speaks of that, too."
+    )
+    assert line.endswith("no fault")
+    [line] = faults(project, text.replace("ORDERS", "n_segments: 4"), code=0)
+    assert line.endswith("no fault")
 
 
 def test_buttons_that_students_will_not_get_are_remarked(project):

@@ -17,6 +17,7 @@ from typing import Any
 
 from helpers.anomalies import Triage
 from helpers.course.book import read_toc, toc_chapters
+from helpers.course.downloads import own_digests
 from helpers.course.edition import read_edition, read_settings
 from helpers.course.guards import refusals
 from helpers.course.needs import why_not
@@ -29,6 +30,7 @@ from helpers.course.parameters import (
     read_parameters,
     read_values,
 )
+from helpers.course.reuse import tree_digest
 from helpers.engine import connect
 from helpers.export import read_model
 from helpers.files import visible_files
@@ -37,7 +39,7 @@ from helpers.measurement import read_measurements
 from helpers.order_lines import parquet_files
 from helpers.playbook import read_plays
 from helpers.segmentation import RFM, CustomerSegmenter, read_playbook
-from helpers.text import InputError
+from helpers.text import InputError, listed
 
 LARGE = 50_000_000  # bytes of text that are read in a few seconds
 
@@ -139,11 +141,15 @@ class Findings:
     faults : list of str
         Each a line; the build would refuse the edition for any of them.
     remarks : list of str
-        What was not looked at, and why.
+        What was not looked at, and why, and what else an instructor should know.
     chapters, parameters : int
         Chapters of the site, and parameters given to them.
     files : set of Path
         Those that were looked at.
+    foreign : set of Path
+        Order lines and flows that the edition gives and the course has not made.
+    own : dict of list of str
+        By chapter, the parameters that keep data of the course.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -151,6 +157,8 @@ class Findings:
     chapters: int = 0
     parameters: int = 0
     files: set[Path] = field(default_factory=set)
+    foreign: set[Path] = field(default_factory=set)
+    own: dict[str, list[str]] = field(default_factory=dict)
 
 
 def check_edition(project: Path, path: Path) -> Findings:
@@ -192,6 +200,12 @@ def check_edition(project: Path, path: Path) -> Findings:
             # The values that the edition gives were read with it.
             faults = check.faults(found, told=bool(given))
             found.faults += [f"{path.name}: {chapter}: {fault}" for fault in faults]
+    if found.foreign and not found.faults:
+        found.remarks += [
+            f"{chapter}: {listed(names)} {'is' if len(names) == 1 else 'are'} still data of the "
+            "course, so the page speaks of that, too."
+            for chapter, names in found.own.items()
+        ]
     return found
 
 
@@ -253,6 +267,10 @@ class _ChapterCheck:
         path = input_path(values[name], base)
         look = LOOKS.get((self.chapter, name))
         size = _size(path)
+        if size <= LARGE and tree_digest(path) in own_digests(self.project):
+            found.own.setdefault(self.chapter, []).append(name)
+        elif name in self.given and look is not None and look.mapped:
+            found.foreign.add(path.resolve())
         if look is None:
             found.remarks.append(
                 f"{self.chapter}: {name}: {path.name} is there; what it holds was not looked at."
