@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 from nbval.plugin import get_sanitize_patterns
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from helpers.course.rendering import _put_pictures_into_files
+from helpers.course.pages import _put_pictures_into_files
 from helpers.frames import Frame, Slider
 
 HOSTILE = """K = <b>"5"</b> & 'six', $7$ </script><img src=x onerror="alert(1)">"""
@@ -243,10 +244,9 @@ def test_nbval_compares_what_a_slider_says_and_not_its_pictures(pytestconfig):
 def test_a_page_links_to_its_pictures(tmp_path):
     "The chosen frame is fetched with the page, the others when the slider moves"
     page = tmp_path / "notebooks" / "a.html"
-    page.parent.mkdir()
-    page.write_text(bundle(slider())["text/html"] + "<p>é</p>", encoding="utf-8")
-    _put_pictures_into_files(page, tmp_path / "_images")
-    text = page.read_text(encoding="utf-8")
+    soup = BeautifulSoup(bundle(slider())["text/html"] + "<p>é</p>", "html.parser")
+    _put_pictures_into_files(soup, page, tmp_path / "_images")
+    text = str(soup)
     assert "data:" not in text
     assert text.endswith("<p>é</p>")
     for image, before in zip(Tree(text)["img"], html(slider())["img"], strict=True):

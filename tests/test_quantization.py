@@ -928,10 +928,10 @@ def test_a_table_of_one_pixel():
 # Memory
 
 LARGE = """
-import resource, sys
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
+from helpers.measurement import own_peak
 from helpers.quantization import PaletteQuantizer
 
 picture = Image.fromarray(load_sample_image("china.jpg")).resize((6000, 4000))
@@ -942,9 +942,7 @@ for top in range(0, 4000, 500):
 del picture
 quantizer = PaletteQuantizer(16)
 shape = quantizer.fit_transform(image).shape
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-print(*shape, quantizer.n_distinct_, peak)
+print(*shape, quantizer.n_distinct_, own_peak())
 """
 
 
