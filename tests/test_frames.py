@@ -247,6 +247,7 @@ def test_nbval_compares_what_a_slider_says_and_not_its_pictures(pytestconfig):
 def test_a_page_links_to_its_pictures(tmp_path):
     "The chosen frame is fetched with the page, the others when the slider moves"
     page = tmp_path / "notebooks" / "a.html"
+    page.parent.mkdir()
     soup = BeautifulSoup(bundle(slider())["text/html"] + "<p>é</p>", "html.parser")
     _put_pictures_into_files(soup, page, tmp_path / "_images")
     text = str(soup)
