@@ -111,6 +111,8 @@ def test_what_scrolls_can_be_reached_by_keyboard_without_scripts(site, address, 
     page = context.new_page()
     tables = 0
     for name in pages(site):
+        if name == "index.html":  # which leads to the welcome page at once
+            continue
         page.goto(address + name)
         names = []
         for table in page.locator("article table").all():
