@@ -273,8 +273,10 @@ def _check_header(path, header, names, schema):
     if not header:
         raise fault(path, ["the file is empty. Export it again, with a header line."])
     has = "The file has: " + textwrap.shorten(", ".join(header), 300)
-    separator = next((mark for mark in ";\t|" if mark in header[0]), None)
-    if len(header) == 1 and separator:
+    # Names may have commas in a file that is split by something else.
+    commas = len(header) - 1
+    separator = next((mark for mark in ";\t|" if "".join(header).count(mark) > commas), None)
+    if separator and not set(names.values()) <= set(header):
         remedy = (
             "Save it separated by commas, with decimal points; pandas does that by "
             f"read_csv(..., sep={separator!r}, decimal=',').to_csv(..., index=False)."

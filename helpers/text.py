@@ -95,12 +95,17 @@ def money(amount: float, currency: str, digits: int = 0) -> str:
     r"""
     Amount with its currency in front, for Markdown.
 
+    A sign touches the amount; a code, such as EUR, has a space that no line breaks.
+
     Examples
     --------
     >>> print(money(1234.5, "$", 2))
     \$1,234.50
+    >>> money(190, "EUR")
+    'EUR\xa0190'
     """
-    return f"{escaped(currency)}{amount:,.{digits}f}"
+    space = "\N{NO-BREAK SPACE}" if currency[-1:].isalpha() else ""
+    return f"{escaped(currency)}{space}{amount:,.{digits}f}"
 
 
 class _Loader(yaml.SafeLoader):

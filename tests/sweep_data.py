@@ -150,7 +150,9 @@ def _write_traffic(folder):
         "nine_kinds": pd.concat([few.head(9)] * 25, ignore_index=True),
         "two_heaps": pd.concat([few.iloc[[0]]] * 150 + [few.iloc[[1]]] * 150 + [few.head(15)]),
         "equal_durations": complete.assign(duration=1.5),
-        "equal_bytes": complete.assign(bytes_sent=700, bytes_received=1_400),
+        "equal_bytes": complete.assign(
+            bytes_sent=700, bytes_received=1_400, packets_sent=1, packets_received=2
+        ),
         "one_day": complete[complete["timestamp"].str[:10] == complete["timestamp"].str[:10].min()],
         "all_attacks": complete.assign(label="scan"),
         "patchy": patchy,

@@ -289,6 +289,7 @@ def test_normalising_leaves_an_authors_notes_and_takes_a_runs_traces():
         new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}),
         new_output("execute_result", {"text/html": random}, execution_count=7),
         new_output("display_data", {"text/plain": "<A object at 0x7f00aa12bc>"}),
+        new_output("stream", name="stderr", text="see /tmp/ipykernel_71/8.py:3 now"),
     ]
     metadata = {
         "authors": ["me"],
@@ -304,7 +305,8 @@ def test_normalising_leaves_an_authors_notes_and_takes_a_runs_traces():
     assert "version" not in result.metadata.language_info
     assert result.cells[1].metadata == {"tags": ["hide-input"]}
     assert result.cells[1].execution_count == 1
-    stream, table, thing = result.cells[1].outputs
+    stream, table, thing, trace = result.cells[1].outputs
+    assert trace.text == "see <cell>:3 now"
     assert stream.text == "ab"
     assert table.execution_count == 1
     assert table.data["text/html"] == random.replace("T_4f1c2", "T_00001")

@@ -356,9 +356,14 @@ def test_missing_column_is_named_with_the_nearest_and_the_cure(save, column):
             ],
         ),
         ("customer_id;order_id;order_date;revenue", ["split by ';', not by commas"]),
+        ("customer_id;order_id;order_date;revenue, net", ["split by ';', not by commas"]),
         ("customer_id\torder_id\torder_date\trevenue", [r"split by '\t'"]),
+        (
+            "customer_id,order_id,order_date;moment",
+            ["no column 'order_date'", "no column 'revenue'"],
+        ),
     ],
-    ids=["names twice and missing", "semicolons", "tabs"],
+    ids=["names twice and missing", "semicolons", "semicolons and a comma", "tabs", "a semicolon"],
 )
 def test_a_wrong_header_is_refused(save, header, fragments):
     message = refusal(save(f"{header}\n1,2,3,4\n"))

@@ -225,7 +225,10 @@ def test_blank_pictures_are_found(tmp_path):
         image.save(tmp_path / "one.png")
         with (tmp_path / "one.png").open("rb") as file:
             content = base64.b64encode(file.read()).decode()
-        assert bool(faults_of_pictures(page("x", content, kind="image/png"))) == blank
+        shown = page("x", content, kind="image/png")
+        assert bool(faults_of_pictures(shown)) == blank
+        shown.cells[0].outputs[0].data["text/html"] = '<img class="frames-beside" src="...">'
+        assert faults_of_pictures(shown) == []
 
 
 def test_exports_have_to_be_named_be_there_and_be_what_they_say(tmp_path):
