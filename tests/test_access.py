@@ -4,6 +4,7 @@ import re
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
@@ -225,6 +226,26 @@ def test_icons_that_nothing_names_are_left_out(finished):
     site, _, _ = finished
     style = (site / "_static" / "styles" / "pydata-sphinx-theme.css").read_text()
     assert style == ICONS.replace('.fa-tree:before{content:"\\f1bb"}', "")
+
+
+def test_columns_of_words_are_told_from_columns_of_numbers(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "customers share": ["1,200 of 3", "7"],
+            "name": ["Champions", "Loyal Customers"],
+            "K": [1.5, 2.0],
+            "day": ["2024-01-01", "Monday"],
+        }
+    )
+    spanned = frame.set_axis(pd.MultiIndex.from_product([["a", "b"], ["c", "d"]]), axis=1)
+    page = tmp_path / "a.html"
+    (tmp_path / "_static" / "styles").mkdir(parents=True)
+    (tmp_path / "_static" / "styles" / "pydata-sphinx-theme.css").write_text(ICONS)
+    page.write_text(f"<article>{frame.to_html()}{spanned.to_html()}</article>")
+    finish_pages(tmp_path)
+    soup = BeautifulSoup(page.read_text(), "html.parser")
+    marked = [cell.get_text() for cell in soup.select(".words")]
+    assert marked == ["name", "Champions", "Loyal Customers"]
 
 
 def test_a_table_is_named_by_its_heading_and_its_corner_heads_nothing(finished):

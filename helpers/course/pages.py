@@ -26,6 +26,7 @@ ICONS = "_static/scripts/fontawesome.js"
 SEARCHING = "searchtools.js", "language_data.js", "searchindex.js"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
 ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
+WORDS = re.compile(r"[^\W\d_]{3,}\W+[^\W\d_]{3,}")
 ICON_NAME = re.compile(r"\bfa-[\w-]+")
 
 
@@ -61,6 +62,7 @@ def finish_pages(site: Path) -> None:
         _put_pictures_into_files(soup, path, site / "_images")
         for picture in soup.select('article img[src$=".png"]'):
             _make_lighter(picture, path)
+        _mark_words(soup)
         _let_keys_scroll(soup)
         _say_what_parts_are(soup)
     for path, soup in soups.items():
@@ -110,6 +112,18 @@ def _make_lighter(picture: Tag, page: Path) -> None:
         picture["src"] = str(picture["src"]).replace(file.name, light.name)
     else:
         light.unlink()
+
+
+def _mark_words(soup: BeautifulSoup) -> None:
+    """Mark the columns of data frames that hold words, for only numbers line up at the right."""
+    for table in soup.select("article table.dataframe"):
+        rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tr")]
+        if len({len(row) for row in rows}) != 1:  # names that span several columns
+            continue
+        for head, *cells in zip(*rows, strict=True):
+            if any(WORDS.search(cell.get_text()) for cell in cells):
+                for cell in (head, *cells):
+                    cell["class"] = "words"
 
 
 def _let_keys_scroll(soup: BeautifulSoup) -> None:
