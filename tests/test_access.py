@@ -234,17 +234,23 @@ def test_columns_of_words_are_told_from_columns_of_numbers(tmp_path):
             "customers share": ["1,200 of 3", "7"],
             "name": ["Champions", "Loyal Customers"],
             "K": [1.5, 2.0],
-            "day": ["2024-01-01", "Monday"],
+            "day": ["2024-01-01", "unknown"],
+            "action": ["Wait", "Ask who owns the source, and where the bytes went"],
         }
     )
-    spanned = frame.set_axis(pd.MultiIndex.from_product([["a", "b"], ["c", "d"]]), axis=1)
+    spanned = frame.set_axis(pd.MultiIndex.from_product([["a"], ["c", "d", "e", "f", "g"]]), axis=1)
     page = tmp_path / "a.html"
     (tmp_path / "_static" / "styles").mkdir(parents=True)
     (tmp_path / "_static" / "styles" / "pydata-sphinx-theme.css").write_text(ICONS)
     page.write_text(f"<article>{frame.to_html()}{spanned.to_html()}</article>")
     finish_pages(tmp_path)
     soup = BeautifulSoup(page.read_text(), "html.parser")
-    marked = [cell.get_text() for cell in soup.select(".words")]
+    heads = {head.get_text(): head.get("class") for head in soup.find("tr").find_all("th")}
+    assert heads.pop("action") == ["words", "sentences"]
+    assert heads.pop("name") == ["words"]
+    assert heads.pop("day") == ["days"]
+    assert set(heads.values()) == {None}
+    marked = [cell.get_text() for cell in soup.select(".words:not(.sentences)")]
     assert marked == ["name", "Champions", "Loyal Customers"]
 
 

@@ -27,6 +27,8 @@ SEARCHING = "searchtools.js", "language_data.js", "searchindex.js"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
 ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
 WORDS = re.compile(r"[^\W\d_]{3,}\W+[^\W\d_]{3,}")
+LONG = 40  # letters; names of segments and routes are shorter
+DAY = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 ICON_NAME = re.compile(r"\bfa-[\w-]+")
 
 
@@ -115,15 +117,25 @@ def _make_lighter(picture: Tag, page: Path) -> None:
 
 
 def _mark_words(soup: BeautifulSoup) -> None:
-    """Mark the columns of data frames that hold words, for only numbers line up at the right."""
+    """
+    Mark the columns of data frames that hold words, sentences or days.
+
+    Only numbers line up at the right, sentences need room, and a day stays on one line.
+    """
     for table in soup.select("article table.dataframe"):
         rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tr")]
         if len({len(row) for row in rows}) != 1:  # names that span several columns
             continue
         for head, *cells in zip(*rows, strict=True):
-            if any(WORDS.search(cell.get_text()) for cell in cells):
-                for cell in (head, *cells):
-                    cell["class"] = "words"
+            texts = [cell.get_text(strip=True) for cell in cells]
+            if any(map(WORDS.search, texts)):
+                kind = "words sentences" if max(map(len, texts)) > LONG else "words"
+            elif any(map(DAY.fullmatch, texts)):
+                kind = "days"
+            else:
+                continue
+            for cell in (head, *cells):
+                cell["class"] = kind
 
 
 def _let_keys_scroll(soup: BeautifulSoup) -> None:
