@@ -1,7 +1,7 @@
 import nbformat
 import pytest
 from click.testing import CliRunner
-from course_project import ROOT, copy_course, make_project
+from course_project import copy_course, make_project
 
 from helpers.course.book import read_toc, toc_chapters
 from helpers.course.cli import main
@@ -132,7 +132,7 @@ def test_a_path_ending_in_yml_is_a_file_anywhere(project, tmp_path, monkeypatch)
     edition = read_edition(project, path)
     assert edition.name == "my-course"
     orders = edition.chapters["customer_segmentation"]["orders"]
-    assert (path.parent / orders).resolve() == (ROOT / "data/ecommerce_customers.csv").resolve()
+    assert (path.parent / orders).resolve() == project / "data/ecommerce_customers.csv"
 
 
 @pytest.mark.parametrize(
