@@ -95,7 +95,7 @@ def money(amount: float, currency: str, digits: int = 0) -> str:
     r"""
     Amount with its currency in front, for Markdown.
 
-    A sign touches the amount; a code, such as EUR, has a space that no line breaks.
+    A sign such as $ touches the amount; a code or word, such as EUR or kr., has a space after it.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def money(amount: float, currency: str, digits: int = 0) -> str:
     >>> money(190, "EUR")
     'EUR\xa0190'
     """
-    space = "\N{NO-BREAK SPACE}" if currency[-1:].isalpha() else ""
+    space = "\N{NO-BREAK SPACE}" if re.search(r"[^\W\d_]\.?$", currency) else ""
     return f"{escaped(currency)}{space}{amount:,.{digits}f}"
 
 

@@ -49,7 +49,7 @@ def broken_invariants(chapter, out, given):
         The texts behind ``-p``, by name.
     """
     notebook = nbformat.read(out / f"{chapter}.ipynb", as_version=4)
-    found = [*faults_of_page(notebook), *faults_of_pictures(notebook)]
+    found = [*faults_of_page(notebook), *faults_of_pictures(notebook, out / chapter)]
     found += faults_of_exports(notebook, out, chapter)
     record = json.loads((out / chapter / "run_record.json").read_text())
     found += faults_of_record(record, chapter, given)
@@ -114,7 +114,7 @@ def makes_sentences(cell):
     return isinstance(last, ast.Expr) and "Markdown(" in ast.unparse(last)
 
 
-def faults_of_pictures(notebook):
+def faults_of_pictures(notebook, exports):
     """
     Return the pictures of a page that show nothing.
 
@@ -122,22 +122,28 @@ def faults_of_pictures(notebook):
     ----------
     notebook : NotebookNode
         Executed.
+    exports : Path
+        Folder. If the pictures in it have one colour, a slider that shows them may have it, too.
     """
+    files = list(exports.glob("compressed_*.png"))
+    one_color = bool(files) and all(map(is_blank, map(Image.open, files)))
     found = []
     for number, cell in enumerate(notebook.cells, start=1):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            # What stands beside a slider is the reader's own picture, which may have one colour.
-            if "image/png" in data and 'class="frames-beside"' not in data.get("text/html", ""):
+            if "image/png" in data:
                 content = base64.b64decode(data["image/png"])
-                if is_blank(Image.open(io.BytesIO(content))):
+                right = one_color and 'class="frames-beside"' in data.get("text/html", "")
+                if is_blank(Image.open(io.BytesIO(content))) and not right:
                     found.append(f"the picture of cell {number} is blank")
     return found
 
 
 def is_blank(image):
-    """Whether all pixels of a picture are alike."""
-    return all(low == high for low, high in np.atleast_2d(image.convert("RGB").getextrema()))
+    """Whether all pixels of a picture look alike on white."""
+    ground = Image.new("RGBA", image.size, "white")
+    seen = Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+    return all(low == high for low, high in np.atleast_2d(seen.getextrema()))
 
 
 def faults_of_exports(notebook, out, chapter):

@@ -370,6 +370,12 @@ def test_a_wrong_header_is_refused(save, header, fragments):
     assert all(fragment in message for fragment in fragments), message
 
 
+def test_names_with_semicolons_are_names_where_commas_separate(save):
+    head, *rows = GOOD.splitlines()
+    text = "\n".join([f"{head},a;b;c;d;e;f", *(f"{row},1" for row in rows)])
+    assert len(read_orders(save(f"{text}\n"))) == len(read_orders(save(GOOD)))
+
+
 def test_nameless_columns_may_repeat(save):
     "Spreadsheets leave commas behind."
     assert len(read_orders(save(GOOD.replace("\n", ",,\n")))) == 1

@@ -225,10 +225,25 @@ def test_blank_pictures_are_found(tmp_path):
         image.save(tmp_path / "one.png")
         with (tmp_path / "one.png").open("rb") as file:
             content = base64.b64encode(file.read()).decode()
-        shown = page("x", content, kind="image/png")
-        assert bool(faults_of_pictures(shown)) == blank
-        shown.cells[0].outputs[0].data["text/html"] = '<img class="frames-beside" src="...">'
-        assert faults_of_pictures(shown) == []
+        assert bool(faults_of_pictures(page("x", content, kind="image/png"), tmp_path)) == blank
+
+
+def test_a_slider_is_blank_rightly_if_the_pictures_that_it_shows_have_one_colour(tmp_path):
+    exports = tmp_path / "image_compression"
+    exports.mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "black.png")
+    content = base64.b64encode((tmp_path / "black.png").read_bytes()).decode()
+    figure, slider = (page("x", content, kind="image/png") for _ in range(2))
+    slider.cells[0].outputs[0].data["text/html"] = '<img class="frames-beside" src="...">'
+    fault = ["the picture of cell 1 is blank"]
+    assert faults_of_pictures(slider, exports) == fault
+    Image.new("RGBA", (4, 4)).save(exports / "compressed_2.png")
+    assert faults_of_pictures(slider, exports) == []
+    assert faults_of_pictures(figure, exports) == fault
+    two = Image.new("RGB", (4, 4))
+    two.putpixel((1, 1), (9, 0, 0))
+    two.save(exports / "compressed_4.png")
+    assert faults_of_pictures(slider, exports) == fault
 
 
 def test_exports_have_to_be_named_be_there_and_be_what_they_say(tmp_path):

@@ -26,8 +26,9 @@ ICONS = "_static/scripts/fontawesome.js"
 SEARCHING = "searchtools.js", "language_data.js", "searchindex.js"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
 ICON = re.compile(r'(?:\.fa-[\w-]+:{1,2}before,?)+\{content:"[^"]*"\}')
+# What a column of a table holds. One word may be a unit, two are words.
 WORDS = re.compile(r"[^\W\d_]{3,}\W+[^\W\d_]{3,}")
-LONG = 40  # letters; names of segments and routes are shorter
+SENTENCE = 40  # letters and more; names of segments and of tools have fewer
 DAY = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 ICON_NAME = re.compile(r"\bfa-[\w-]+")
 
@@ -64,7 +65,7 @@ def finish_pages(site: Path) -> None:
         _put_pictures_into_files(soup, path, site / "_images")
         for picture in soup.select('article img[src$=".png"]'):
             _make_lighter(picture, path)
-        _mark_words(soup)
+        _mark_columns(soup)
         _let_keys_scroll(soup)
         _say_what_parts_are(soup)
     for path, soup in soups.items():
@@ -116,7 +117,7 @@ def _make_lighter(picture: Tag, page: Path) -> None:
         light.unlink()
 
 
-def _mark_words(soup: BeautifulSoup) -> None:
+def _mark_columns(soup: BeautifulSoup) -> None:
     """
     Mark the columns of data frames that hold words, sentences or days.
 
@@ -129,7 +130,7 @@ def _mark_words(soup: BeautifulSoup) -> None:
         for head, *cells in zip(*rows, strict=True):
             texts = [cell.get_text(strip=True) for cell in cells]
             if any(map(WORDS.search, texts)):
-                kind = "words sentences" if max(map(len, texts)) > LONG else "words"
+                kind = "words sentences" if max(map(len, texts)) > SENTENCE else "words"
             elif any(map(DAY.fullmatch, texts)):
                 kind = "days"
             else:
